@@ -1,0 +1,120 @@
+"""Opens the shop with one command: database, bank, worker and web server in one process."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+from argparse import ArgumentTypeError
+from contextlib import suppress
+from typing import Any
+
+from django.conf import settings
+from django.contrib.staticfiles.handlers import StaticFilesHandler
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+from django.core.wsgi import get_wsgi_application
+
+from example_shop.fake_bank import BankServer
+from example_shop.seed import FirstOrder, seed
+from example_shop.worker import EmbeddedWorker
+
+OPEN = """
+The shop is open.
+
+  Shop    {url}/
+          customers: ada / ada, bob / bob
+  Staff   {url}/admin/
+          admin / admin, clerk / clerk (may only ship and restock)
+  API     {url}/api/
+  Bank    {bank}/ledger
+
+Everything is kept in {data}. Ctrl+C closes the shop.
+"""
+
+
+def port_number(text: str) -> int:
+    """Return a TCP port, for argparse; 0 takes a free one."""
+    if not text.isdecimal() or int(text) > 65535:
+        message = f"{text!r} is no port: a number from 0 to 65535 is expected."
+        raise ArgumentTypeError(message)
+    return int(text)
+
+
+class Command(BaseCommand):
+    help = "Open the example shop: migrate, fill it, start the bank, a worker and the web server."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--port",
+            type=port_number,
+            default=os.environ.get("PORT") or "8000",
+            help="where the shop listens; 0 takes a free port (default: PORT, or 8000)",
+        )
+
+    def handle(self, *, port: int, **_options: Any) -> None:
+        closing = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: closing.set())
+        web = self.listen(port)  # before anything else: a port that is taken should not cost a migration
+        call_command("migrate", verbosity=0)
+        first_orders = seed()
+
+        bank = BankServer(settings.BANK_LEDGER)
+        bank.start()
+        settings.BANK_URL = bank.url
+        worker = EmbeddedWorker()
+        if not worker.start():
+            message = "The worker did not start: does CELERY_BROKER_URL answer?"
+            raise CommandError(message)
+        threading.Thread(target=web.serve_forever, name="web", daemon=True).start()
+        pay(first_orders)
+        self.announce(f"http://127.0.0.1:{web.server_port}", bank.url)
+
+        closing.wait()
+        self.close(web, worker, bank)
+
+    def listen(self, port: int) -> ThreadedWSGIServer:
+        """Return the web server, bound to its port. Raises CommandError when the port is taken."""
+        try:
+            server = ThreadedWSGIServer(("127.0.0.1", port), WSGIRequestHandler)
+        except OSError as error:
+            if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+                raise
+            why = "is taken" if error.errno == errno.EADDRINUSE else "is not for you"
+            other = port + 1
+            message = f"Port {port} {why}. Choose another: PORT={other} make demo, or demo --port {other}."
+            raise CommandError(message) from error
+        server.set_app(StaticFilesHandler(get_wsgi_application()))
+        return server
+
+    def announce(self, url: str, bank: str) -> None:
+        self.stdout.write(OPEN.format(url=url, bank=bank, data=settings.DATA_DIR))
+        self.stdout.flush()
+
+    def close(self, web: ThreadedWSGIServer, worker: EmbeddedWorker, bank: BankServer) -> None:
+        """Stop taking requests, let the worker finish, and let the bank go last."""
+        self.stdout.write("Closing the shop ...")
+        web.shutdown()
+        web.server_close()
+        stopped = worker.stop()
+        bank.stop()
+        if not stopped:
+            # The journal knows how far every run has come; the next start goes on from there.
+            self.stdout.write("The worker was still busy. What it was doing goes on at the next start.")
+            self.stdout.flush()
+            os._exit(0)
+        self.stdout.write("Closed.")
+
+
+def pay(first_orders: list[FirstOrder]) -> None:
+    """Have the first orders paid by the worker, so that there are runs to look at."""
+    runs = [
+        first.order.actions.checkout.enqueue(user=first.order.customer.user, input={"card": first.card})
+        for first in first_orders
+    ]
+    with suppress(TimeoutError):  # then they go on while people look around
+        for run in runs:
+            run.wait(timeout=3)

@@ -1,0 +1,139 @@
+"""Tells a customer in plain words where a run of an order's action stands, step by step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flowstate.models import Compensation, Run, RunStatus, StepStatus
+
+if TYPE_CHECKING:
+    from flowstate.models import StepRun
+
+# What a step does, and what has become of it once it is undone.
+WORDS = {
+    "hold": ("Hold the order", "The order is open again"),
+    "reserve": ("Reserve the goods", "The goods are back in stock"),
+    "charge": ("Charge the card", "The bank gave the money back"),
+    "payment": ("Note the payment", "The payment was struck out"),
+    "mark_paid": ("Mark the order paid", "The order is no longer marked paid"),
+    "send_receipt": ("Send a receipt", ""),
+    "call_off": ("Call the order off", "The order stands as before"),
+    "return_goods": ("Put the goods back into stock", "The goods are reserved again"),
+    "note_refund": ("Note the refund", "The refund was struck out"),
+    "pay_back": ("Give the money back", ""),
+    "hand_over": ("Mark the order shipped", "The order is no longer marked shipped"),
+    "shipment": ("Hand the parcel over", "The parcel was taken back"),
+    "archive": ("Put the order away", "The order is back"),
+}
+TITLES = {
+    "checkout": "Payment",
+    "cancel_order": "Cancellation",
+    "ship": "Shipping",
+    "archive": "Archiving",
+}
+HEADLINES = {
+    RunStatus.RUNNING: "Under way",
+    RunStatus.COMPENSATING: "Something went wrong. Undoing what was done.",
+    RunStatus.ATTENTION: "This could not be undone completely. Somebody of our staff is looking at it.",
+    RunStatus.SUCCEEDED: "Done",
+    RunStatus.COMPENSATED: "This did not work, and everything was undone.",
+    RunStatus.FAILED: "This did not work. Nothing had been changed.",
+    RunStatus.CANCELLED: "Stopped on request, and everything was undone.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepLine:
+    """One step for people: `state` picks sign and colour, `words` say it, `undone` what became of it."""
+
+    name: str
+    title: str
+    state: str
+    words: str
+    undone: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """One run for people; `live` means that looking again is worth while."""
+
+    run: Run
+    title: str
+    headline: str
+    reason: str
+    live: bool
+    tone: str
+    percent: int
+    lines: list[StepLine]
+
+
+def progress_of(run: Run) -> Progress:
+    """Describe a run that was read with its steps."""
+    return Progress(
+        run=run,
+        title=TITLES.get(run.label, run.label.replace("_", " ").capitalize()),
+        headline=HEADLINES[RunStatus(run.status)],
+        reason=_why(run.error),
+        live=run.status in {RunStatus.RUNNING, RunStatus.COMPENSATING},
+        tone=_tone(run),
+        percent=run.progress,
+        lines=[_line(row) for row in run.steps],
+    )
+
+
+def _why(error: dict[str, Any] | None) -> str:
+    """Return what an error says if that was meant for people; other errors are for the staff's eyes."""
+    if not error:
+        return ""
+    if error["code"] == "step_failed":
+        return "An error on our side. It has been written down."
+    return str(error["detail"])
+
+
+def _tone(run: Run) -> str:
+    if run.status == RunStatus.SUCCEEDED:
+        return "good"
+    return "busy" if run.status == RunStatus.RUNNING else "bad"
+
+
+def _line(row: StepRun) -> StepLine:
+    title, undone = WORDS.get(row.name, (row.name.replace("_", " ").capitalize(), ""))
+    if row.compensation == Compensation.DONE:
+        return StepLine(
+            name=row.name, title=title, state="undone", words=_words(row), undone=undone or "Undone"
+        )
+    if row.compensation == Compensation.RUNNING:
+        return StepLine(name=row.name, title=title, state="busy", words=_words(row), undone="Being undone")
+    if row.compensation == Compensation.FAILED:
+        why = _why(row.compensation_error)
+        return StepLine(
+            name=row.name, title=title, state="stuck", words=_words(row), undone=f"Could not be undone. {why}"
+        )
+    return StepLine(name=row.name, title=title, state=_state(row), words=_words(row))
+
+
+def _state(row: StepRun) -> str:
+    return {
+        StepStatus.RUNNING: "busy",
+        StepStatus.DONE: "done",
+        StepStatus.FAILED: "failed",
+        StepStatus.UNKNOWN: "failed",
+        StepStatus.SKIPPED: "skipped",
+        StepStatus.CANCELLED: "skipped",
+    }.get(StepStatus(row.status), "waiting")
+
+
+def _words(row: StepRun) -> str:
+    if row.status == StepStatus.RUNNING:
+        return f"Trying again, attempt {row.failures + 1}" if row.failures else "Working on it"
+    if row.status == StepStatus.READY and row.failures:
+        return f"No luck yet, attempt {row.failures + 1} follows"
+    if row.status == StepStatus.SKIPPED:
+        return f"Not needed: {row.reason}"
+    return {
+        StepStatus.DONE: "Was done" if row.compensated else "Done",
+        StepStatus.FAILED: "Failed",
+        StepStatus.UNKNOWN: "No answer: nobody knows whether it happened",
+        StepStatus.CANCELLED: "Not started",
+    }.get(StepStatus(row.status), "Waits for its turn")

@@ -1,0 +1,74 @@
+"""Fills an empty shop: people, goods, and a first few orders. Doing it again changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.contrib.auth.models import Group, Permission, User
+from django.db import transaction
+
+from example_shop.models import Customer, Order, Product
+
+PRODUCTS = [
+    ("tea", "Green tea", "Sencha from Shizuoka, 100 g", "8.90", 40),
+    ("mug", "Stoneware mug", "Hand-thrown, 300 ml, dishwasher-safe", "19.50", 12),
+    ("pot", "Cast-iron teapot", "Keeps warm for an hour, 800 ml", "64.00", 5),
+    ("honey", "Linden honey", "From the roof across the street, 250 g", "7.40", 24),
+    ("lamp", "Reading lamp", "Warm light, brass, three joints", "129.00", 8),
+    ("stool", "Oak stool", "The last one of its series", "210.00", 1),
+]
+CUSTOMERS = [("ada", "Ada", "ada@example.org"), ("bob", "Bob", "")]
+WAREHOUSE_MAY = ["view_order", "ship_order", "view_product", "restock_product", "view_shipment"]
+FIRST_ORDERS = [
+    ("ada", {"tea": 2, "mug": 1}, "good"),
+    ("bob", {"pot": 1}, "declined"),
+    ("bob", {"honey": 3}, "good"),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstOrder:
+    """An order that was placed just now and is to be paid with this card."""
+
+    order: Order
+    card: str
+
+
+@transaction.atomic
+def seed() -> list[FirstOrder]:
+    """Create what is missing; return the first orders if they were placed now."""
+    _staff()
+    for username, name, email in CUSTOMERS:
+        user = _user(username, email=email, first_name=name)
+        Customer.objects.get_or_create(user=user, defaults={"name": name, "address": "1 Main Street"})
+    for sku, name, description, price, stock in PRODUCTS:
+        details = {"name": name, "description": description, "price": Decimal(price), "stock": stock}
+        Product.objects.get_or_create(sku=sku, defaults=details)
+    if Order.objects.exists():
+        return []
+    return [FirstOrder(order=_place(*first), card=first[2]) for first in FIRST_ORDERS]
+
+
+def _staff() -> None:
+    _user("admin", is_staff=True, is_superuser=True)
+    clerk = _user("clerk", is_staff=True)
+    warehouse, _ = Group.objects.get_or_create(name="Warehouse")
+    warehouse.permissions.set(
+        Permission.objects.filter(content_type__app_label="shop", codename__in=WAREHOUSE_MAY)
+    )
+    clerk.groups.add(warehouse)
+
+
+def _user(username: str, **details: object) -> User:
+    user, created = User.objects.get_or_create(username=username, defaults=details)
+    if created:
+        user.set_password(username)  # as simple as that only because this is a demo
+        user.save(update_fields=["password"])
+    return user
+
+
+def _place(username: str, basket: dict[str, int], _card: str) -> Order:
+    products = Product.objects.in_bulk(list(basket), field_name="sku")
+    customer = Customer.objects.get(user__username=username)
+    return Order.objects.place(customer, {products[sku]: quantity for sku, quantity in basket.items()})

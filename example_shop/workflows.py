@@ -1,0 +1,259 @@
+"""What happens when somebody pays, cancels, ships or restocks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.mail import send_mail
+from django.db.models import F
+from rest_framework import serializers
+
+from example_shop import bank
+from example_shop.models import Order, OrderLine, Payment, Product, Shipment
+from flowstate import Context, CreateStep, Retry, StepError, UpdateStep, Workflow, step
+
+# --- checkout ------------------------------------------------------------------------------------
+
+
+class OrderNotOpen(StepError):
+    status_code = 409
+    default_code = "order_not_open"
+    default_detail = "This order is not open: it was paid or cancelled already."
+
+
+class OutOfStock(StepError):
+    status_code = 409
+    default_code = "out_of_stock"
+    default_detail = "There is not enough in stock."
+
+
+class CheckoutInput(serializers.Serializer[Any]):
+    card = serializers.ChoiceField(choices=bank.CARDS, help_text="The card to charge.")
+
+
+class Checkout(Workflow):
+    """Hold the order, reserve the goods, charge the card, mark the order paid, tell the customer."""
+
+    input = CheckoutInput
+
+    class Meta:
+        # One action at a time on an order: nobody cancels what is being paid.
+        exclusive = "entity"
+        timeout = timedelta(minutes=5)
+
+    # The guard and the change are one locked write. Its undo is derived: the order is open again.
+    hold = UpdateStep(
+        "shop.Order",
+        where=lambda ctx: {"pk": ctx.entity_id, "status": Order.Status.OPEN},
+        values={"status": Order.Status.PAYING},
+        missing=OrderNotOpen,
+    )
+
+    # Own ORM code over several rows: these writes and the step's journal row are one commit.
+    @step(transactional=True, raises=[OutOfStock])
+    def reserve(self, ctx: Context[Order]) -> dict[str, int]:
+        return take_from_stock(ctx.entity)
+
+    # A derived undo needs an entity step; for own code it is written by hand. It runs at most once.
+    @reserve.compensate
+    def put_back(self, ctx: Context[Order], reserved: dict[str, int]) -> None:
+        return_to_stock(reserved)
+
+    # The outside world: called without any transaction open, and again under the same key if need be.
+    @step(
+        background=True,
+        retry=Retry(max_attempts=3, delay=0.5, give_up_on=[bank.CardDeclined]),
+        timeout=5,
+        raises=[bank.CardDeclined, bank.BankTimeout, bank.BankClosed],
+        unknown_on=[bank.BankTimeout],
+    )
+    def charge(self, ctx: Context[Order]) -> dict[str, str]:
+        return bank.charge(card=ctx.input["card"], amount=ctx.entity.total, key=ctx.idempotency_key)
+
+    # Without an answer nobody knows whether the money moved (`charge` is None then). The bank knows the
+    # payment by the key it was asked under, gives back what it took, and takes nothing under that key later.
+    @charge.compensate(retry=Retry(max_attempts=3, delay=0.5))
+    def refund(self, ctx: Context[Order], charge: dict[str, str] | None) -> None:
+        bank.refund(charge_key=ctx.forward_key, key=ctx.idempotency_key)
+
+    # Derived undo: the row is deleted again.
+    payment = CreateStep(
+        "shop.Payment",
+        values=lambda ctx: {
+            "order_id": ctx.entity_id,
+            "reference": ctx.results["charge"]["reference"],
+            "amount": ctx.entity.total,
+        },
+        store_as="payment_id",
+    )
+
+    mark_paid = UpdateStep(values={"status": Order.Status.PAID})
+
+    # A mail that cannot be sent is no reason to give the money back.
+    @step(
+        optional=True,
+        when=lambda ctx: bool(ctx.entity.customer.user.email),
+        reason="the customer has no e-mail address",
+    )
+    def send_receipt(self, ctx: Context[Order]) -> None:
+        order = ctx.entity
+        send_mail(
+            subject=f"Your receipt for order {order.pk}",
+            message=f"Thank you, {order.customer.name}. We have received {order.total} euros.",
+            from_email=settings.DEFAULT_FROM_EMAIL,
+            recipient_list=[order.customer.user.email],
+        )
+
+
+def take_from_stock(order: Order) -> dict[str, int]:
+    """Reserve every line of the order; return the quantity taken of each product, by primary key.
+
+    Raises OutOfStock, which takes the earlier lines back too: the caller's transaction holds all of it.
+    """
+    taken: dict[str, int] = {}
+    # Ordered by product, so that two orders for the same goods lock them in the same order.
+    for line in order.lines.select_related("product").order_by("product_id"):
+        enough = Product.objects.filter(pk=line.product_id, stock__gte=line.quantity)
+        if not enough.update(stock=F("stock") - line.quantity):
+            left = Product.objects.values_list("stock", flat=True).get(pk=line.product_id)
+            message = f"Only {left} of {line.product.name} left, {line.quantity} wanted."
+            raise OutOfStock(message)
+        taken[str(line.product_id)] = line.quantity
+    return taken
+
+
+def return_to_stock(taken: dict[str, int]) -> None:
+    """Put these quantities back, whatever else has been sold or delivered since."""
+    for product_id, quantity in sorted(taken.items(), key=lambda item: int(item[0])):
+        Product.objects.filter(pk=product_id).update(stock=F("stock") + quantity)
+
+
+# --- cancelling, shipping, restocking ------------------------------------------------------------
+
+
+class OrderNotCancellable(StepError):
+    status_code = 409
+    default_code = "order_not_cancellable"
+    default_detail = "Only an open or a paid order can be cancelled."
+
+
+class RefundUnclear(StepError):
+    status_code = 502
+    default_code = "refund_unclear"
+    default_detail = "The bank did not say whether it gave the money back: look at its ledger."
+
+
+def was_paid(ctx: Context[Order]) -> bool:
+    return Payment.objects.filter(order=ctx.entity_id).exists()
+
+
+class CancelOrder(Workflow):
+    """Call the order off; if it was paid, take the goods back and return the money."""
+
+    class Meta:
+        exclusive = "entity"
+
+    call_off = UpdateStep(
+        "shop.Order",
+        where=lambda ctx: {"pk": ctx.entity_id, "status__in": [Order.Status.OPEN, Order.Status.PAID]},
+        values={"status": Order.Status.CANCELLED},
+        missing=OrderNotCancellable,
+    )
+
+    @step(transactional=True, when=was_paid, reason="the order was not paid, so nothing was reserved")
+    def return_goods(self, ctx: Context[Order]) -> dict[str, int]:
+        lines = OrderLine.objects.filter(order=ctx.entity_id)
+        taken = {str(line.product_id): line.quantity for line in lines}
+        return_to_stock(taken)
+        return taken
+
+    @return_goods.compensate
+    def take_again(self, ctx: Context[Order], taken: dict[str, int]) -> None:
+        take_from_stock(ctx.entity)
+
+    note_refund = UpdateStep(
+        "shop.Payment",
+        where=lambda ctx: {"order_id": ctx.entity_id},
+        values={"status": Payment.Status.REFUNDED},
+        when=was_paid,
+        reason="the order was not paid",
+    )
+
+    # Last, because money that went back cannot be taken again.
+    @step(
+        background=True,
+        when=was_paid,
+        reason="the order was not paid",
+        retry=Retry(max_attempts=5, delay=0.5),
+        timeout=5,
+        raises=[bank.BankTimeout, bank.BankClosed],
+        unknown_on=[bank.BankTimeout],
+    )
+    def pay_back(self, ctx: Context[Order]) -> dict[str, str]:
+        payment = Payment.objects.get(order=ctx.entity_id)
+        return bank.refund(reference=payment.reference, key=ctx.idempotency_key)
+
+    # Asked only if the outcome is unknown or a later step failed: then a person has to decide.
+    @pay_back.compensate(retry=Retry(max_attempts=1))
+    def ask_a_person(self, ctx: Context[Order], refund: dict[str, str] | None) -> None:
+        raise RefundUnclear
+
+
+class OrderNotPaid(StepError):
+    status_code = 409
+    default_code = "order_not_paid"
+    default_detail = "Only a paid order can be shipped."
+
+
+class ShipInput(serializers.Serializer[Any]):
+    carrier = serializers.ChoiceField(choices=Shipment.Carrier.choices, default=Shipment.Carrier.POST)
+    tracking_code = serializers.CharField(max_length=40, required=False, allow_blank=True, default="")
+
+
+class Ship(Workflow):
+    """Note the parcel and mark the order shipped, both in one commit."""
+
+    input = ShipInput
+
+    class Meta:
+        atomic = True
+        exclusive = "entity"
+
+    hand_over = UpdateStep(
+        "shop.Order",
+        where=lambda ctx: {"pk": ctx.entity_id, "status": Order.Status.PAID},
+        values={"status": Order.Status.SHIPPED},
+        missing=OrderNotPaid,
+    )
+    shipment = CreateStep(
+        "shop.Shipment",
+        values=lambda ctx: {"order_id": ctx.entity_id, **ctx.input},
+        store_as="shipment_id",
+    )
+
+
+class ProductUnknown(StepError):
+    status_code = 404
+    default_code = "product_unknown"
+    default_detail = "There is no product with this SKU."
+
+
+class RestockInput(serializers.Serializer[Any]):
+    sku = serializers.SlugField(max_length=40)
+    quantity = serializers.IntegerField(min_value=1, max_value=10_000)
+
+
+class Restock(Workflow):
+    """Add goods that were delivered to the stock of one product."""
+
+    input = RestockInput
+
+    # `F("stock") + n` is a delta: undoing it takes n away again, whoever has bought something since.
+    add = UpdateStep(
+        "shop.Product",
+        where=lambda ctx: {"sku": ctx.input["sku"]},
+        values=lambda ctx: {"stock": F("stock") + ctx.input["quantity"]},
+        missing=ProductUnknown,
+    )

@@ -1,0 +1,163 @@
+"""ActionsAdminMixin: what a model's own admin shows of its actions and of the runs on its rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.contrib.admin.utils import quote, unquote
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from flowstate.actions.actions import ActionSet, actions_of
+from flowstate.admin import display, links
+from flowstate.admin.action_page import ActionPage
+from flowstate.admin.views import own_view
+from flowstate.models import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    AnyModelAdmin = admin.ModelAdmin[Any]
+else:  # cannot be subscripted at run time, and the model's own admin class stands beside this one
+    AnyModelAdmin = object
+
+
+class ActionsAdminMixin(AnyModelAdmin):
+    """Put it before ModelAdmin: `class OrderAdmin(ActionsAdminMixin, ModelAdmin)`.
+
+    Rows get a button for each action that this user may do with them now, and the list of their runs; the
+    list of rows gets a button for each action of the collection. The pages keep whatever templates they have:
+    buttons and runs are put around them. A user needs to see the row in this admin, and the action's rules.
+    """
+
+    latest_runs = 10
+    """Runs that the page of a row lists."""
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return a page for the actions of the collection, one for those of rows, and the stock ones."""
+        prefix = f"{self.opts.app_label}_{self.opts.model_name}"
+        on_list = own_view(self.admin_site, self._answer_on_list)
+        on_row = own_view(self.admin_site, self._answer_on_row)
+        return [
+            path("actions/<str:name>/", on_list, name=f"{prefix}_list_action"),
+            path("<path:object_id>/actions/<str:name>/", on_row, name=f"{prefix}_row_action"),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Return the list of rows with the buttons of the collection's actions."""
+        response = super().changelist_view(request, extra_context)
+        # Neither the pages of admin actions, such as "delete selected", nor redirects.
+        if not isinstance(response, TemplateResponse) or "cl" not in (response.context_data or {}):
+            return response
+        buttons = self._buttons(request, None)
+        return _around(response, "admin/flowstate/actions/change_list.html", flowstate_buttons=buttons)
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,  # noqa: FBT001, FBT002 - Django's signature
+        change: bool = False,  # noqa: FBT001, FBT002
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        """Return the page of a row with the buttons of its actions and its latest runs."""
+        response = super().render_change_form(request, context, add, change, form_url, obj)
+        if obj is None or context.get("is_popup") or not isinstance(response, TemplateResponse):
+            return response
+        return _around(
+            response,
+            "admin/flowstate/actions/change_form.html",
+            flowstate_buttons=self._buttons(request, obj),
+            flowstate_runs=self._runs(request, obj),
+            flowstate_runs_url=self._runs_url(obj),
+        )
+
+    def _answer_on_list(self, request: HttpRequest, name: str) -> HttpResponse:
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        return self._answer(request, name, None)
+
+    def _answer_on_row(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404(object_id)
+        if not self.has_view_or_change_permission(request, row):
+            raise PermissionDenied
+        return self._answer(request, name, row)
+
+    def _answer(self, request: HttpRequest, name: str, row: Model | None) -> HttpResponse:
+        actions = self._actions(row)
+        if name not in actions or actions[name].action.detail is (row is None):
+            raise Http404(name)
+        return ActionPage(model_admin=self, request=request, action=actions[name]).respond()
+
+    def _actions(self, row: Model | None) -> ActionSet:
+        # Not `row.actions`: the attribute may have another name.
+        return ActionSet(self.model, actions_of(self.model), row)
+
+    def _buttons(self, request: HttpRequest, row: Model | None) -> list[dict[str, str]]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_{'list' if row is None else 'row'}_action"
+        return [
+            {
+                "label": action.label,
+                "summary": action.summary,
+                "url": reverse(
+                    f"admin:{name}",
+                    args=[action.name] if row is None else [quote(row.pk), action.name],
+                    current_app=self.admin_site.name,
+                ),
+            }
+            for action in self._actions(row).available(request.user)
+        ]
+
+    def _runs(self, request: HttpRequest, row: Model) -> Sequence[dict[str, Any]]:
+        on_row = Q()
+        for content_type, object_id in self._filed_under(row):
+            on_row |= Q(content_type=content_type, object_id=object_id)
+        runs = Run.objects.visible_to(request.user).filter(on_row).order_by("-pk")
+        return [
+            {
+                "run": run,
+                "id": display.short_id(run.pk),
+                "url": links.run_url(self.admin_site, run),
+                "badge": display.run_badge(run),
+                "progress": display.progress_bar(run),
+                "duration": display.run_duration(run),
+            }
+            for run in runs.prefetch_related("step_runs")[: self.latest_runs]
+        ]
+
+    def _runs_url(self, row: Model) -> str:
+        url = links.list_url(self.admin_site, Run)
+        content_type, object_id = self._filed_under(row)[0]
+        return url and f"{url}?{urlencode({'content_type': content_type.pk, 'object_id': object_id})}"
+
+    def _filed_under(self, row: Model) -> list[tuple[ContentType, str]]:
+        # An action that a parent model declares files its runs under the parent's row.
+        bound = [action.bind(row) for action in actions_of(self.model).values()]
+        places = dict.fromkeys(
+            (action.model, str(action.entity_id)) for action in bound if action.action.detail
+        )
+        places.setdefault((row._meta.concrete_model or type(row), str(row.pk)))
+        return [(ContentType.objects.get_for_model(model), key) for model, key in places]
+
+
+def _around(response: TemplateResponse, template: str, **context: Any) -> TemplateResponse:
+    """Have `template` extend whatever the page would have been rendered with, the project's own included."""
+    response.context_data = {
+        **(response.context_data or {}),
+        **context,
+        "flowstate_parent": response.resolve_template(response.template_name),
+    }
+    response.template_name = template
+    return response

@@ -1,0 +1,181 @@
+"""How statuses, values and durations look to a person: words, signs and colours, all of it escaped."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.timezone import localtime
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from flowstate.models import Compensation, RunStatus, StepStatus, WaitingFor
+from flowstate.models.clock import host_now
+from flowstate.models.statuses import SETTLED
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from django.utils.functional import _StrPromise
+    from django.utils.safestring import SafeString
+
+    from flowstate.models import Run, StepRun
+
+LONGEST_VALUE = 20_000
+"""Characters of one value that a page shows; the journal keeps all of it."""
+
+
+class Mark(NamedTuple):
+    """How a status is told apart: the tone is a colour, sign and word say the same without it."""
+
+    tone: str
+    sign: str
+    meaning: _StrPromise
+
+
+_RUN: dict[str, Mark] = {
+    RunStatus.RUNNING: Mark("busy", "▸", _("Steps are being worked on, or wait for their turn.")),
+    RunStatus.COMPENSATING: Mark("undo", "↺", _("What was done is being undone.")),
+    RunStatus.ATTENTION: Mark("alarm", "!", _("Undoing failed somewhere: a person must act.")),
+    RunStatus.SUCCEEDED: Mark("good", "✓", _("Ended well.")),
+    RunStatus.COMPENSATED: Mark("undo", "↺", _("It failed, and what had been done was undone.")),
+    RunStatus.FAILED: Mark("bad", "✕", _("It failed, and nothing was undone.")),
+    RunStatus.CANCELLED: Mark("quiet", "⊘", _("Cancelled on request, and undone.")),
+}
+_STEP: dict[str, Mark] = {
+    StepStatus.BLOCKED: Mark("quiet", "·", _("Waits for the steps it depends on.")),
+    StepStatus.READY: Mark("busy", "▹", _("May be started by a worker.")),
+    StepStatus.RUNNING: Mark("busy", "▸", _("A worker is at it.")),
+    StepStatus.WAITING: Mark("busy", "…", _("Waits for a person, an event or a time.")),
+    StepStatus.DONE: Mark("good", "✓", _("Done.")),
+    StepStatus.SKIPPED: Mark("quiet", "»", _("Left out; the reason says why.")),
+    StepStatus.FAILED: Mark("bad", "✕", _("Failed for good.")),
+    StepStatus.CANCELLED: Mark("quiet", "⊘", _("Never started: the run failed or was cancelled before.")),
+    StepStatus.UNKNOWN: Mark("alarm", "?", _("Nobody knows whether its outside effect happened.")),
+}
+_COMPENSATION: dict[str, Mark] = {
+    Compensation.NONE: Mark("quiet", "·", _("There is nothing to undo.")),
+    Compensation.PENDING: Mark("quiet", "↺", _("Will be undone if the run fails or is cancelled.")),
+    Compensation.RUNNING: Mark("busy", "▸", _("Is being undone.")),
+    Compensation.DONE: Mark("undo", "↺", _("Was undone.")),
+    Compensation.FAILED: Mark("alarm", "!", _("Could not be undone: a person must act.")),
+    Compensation.WAIVED: Mark("quiet", "⊘", _("A person decided that it stays as it is.")),
+}
+
+
+def run_badge(run: Run) -> SafeString:
+    """Return the run's status, and beside it what it waits for."""
+    badge = _badge(_RUN[run.status], run.get_status_display())
+    if not run.waiting_for or run.status == RunStatus.ATTENTION:
+        return badge
+    waits = gettext("waits for %(what)s") % {"what": WaitingFor(run.waiting_for).label}
+    return format_html('{} <span class="flowstate-waits">{}</span>', badge, waits)
+
+
+def step_badge(row: StepRun) -> SafeString:
+    """Return the step's status."""
+    return _badge(_STEP[row.status], row.get_status_display())
+
+
+def compensation_badge(row: StepRun) -> SafeString:
+    """Return where the undoing of the step stands."""
+    return _badge(_COMPENSATION[row.compensation], row.get_compensation_display())
+
+
+def progress_bar(run: Run) -> SafeString:
+    """Return how many of the steps have settled; reads them unless they are prefetched."""
+    rows = run.steps
+    settled = sum(row.status in SETTLED for row in rows)
+    label = ngettext(
+        "%(settled)d of %(total)d step has settled", "%(settled)d of %(total)d steps have settled", len(rows)
+    ) % {"settled": settled, "total": len(rows)}
+    return format_html(
+        '<span class="flowstate-progress" title="{}">'
+        '<progress class="flowstate-{}" max="{}" value="{}" aria-label="{}"></progress> {}/{}</span>',
+        label,
+        _RUN[run.status].tone,
+        len(rows) or 1,
+        settled,
+        label,
+        settled,
+        len(rows),
+    )
+
+
+def short_id(pk: UUID) -> str:
+    """Return the last eight digits: the first ones are the time, and the same for runs of one minute."""
+    return pk.hex[-8:]
+
+
+def moment(at: datetime) -> str:
+    """Return a time with its seconds, in the reader's time zone."""
+    local = localtime(at)
+    return f"{date_format(local, 'SHORT_DATE_FORMAT')} {date_format(local, 'H:i:s')}"
+
+
+def run_duration(run: Run) -> str:
+    """Return how long the run took, or has taken so far."""
+    if run.duration is not None:
+        return duration(run.duration)
+    so_far = duration((host_now() - run.started_at).total_seconds())
+    return gettext("%(duration)s so far") % {"duration": so_far}
+
+
+def between(start: datetime | None, end: datetime | None) -> str:
+    """Return the time from start to end; empty where one of them is missing."""
+    return "" if start is None or end is None else duration((end - start).total_seconds())
+
+
+def duration(seconds: float) -> str:
+    """Return so many seconds in the two largest units that say something."""
+    if seconds < 1:
+        return gettext("%d ms") % round(max(seconds, 0) * 1000)
+    if seconds < 60:
+        return gettext("%.1f s") % seconds
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return gettext("%(days)d d %(hours)d h") % {"days": days, "hours": hours}
+    if hours:
+        return gettext("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
+    return gettext("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": rest}
+
+
+def pretty(value: Any) -> str:
+    """Return a journaled value as indented text, not escaped, type tags left out, and shortened if huge."""
+    text = json.dumps(_without_tags(value), indent=2, ensure_ascii=False)
+    if len(text) <= LONGEST_VALUE:
+        return text
+    note = gettext("… shortened, %(count)d characters in all") % {"count": len(text)}
+    return f"{text[:LONGEST_VALUE]}\n{note}"
+
+
+def _badge(mark: Mark, word: str) -> SafeString:
+    return format_html(
+        '<span class="flowstate-badge flowstate-{}" title="{}"><span aria-hidden="true">{}</span> {}</span>',
+        mark.tone,
+        mark.meaning,
+        mark.sign,
+        word,
+    )
+
+
+def _without_tags(value: Any) -> Any:
+    # Not decoded: that would read rows from the database, which may be gone.
+    if isinstance(value, list):
+        return [_without_tags(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1:
+        [(tag, content)] = value.items()
+        if tag == "$object":
+            return {key: _without_tags(item) for key, item in content.items()}
+        if tag in {"$row", "$enum"}:
+            return " ".join(map(str, content))
+        if tag.startswith("$"):
+            return content
+    return {key: _without_tags(item) for key, item in value.items()}

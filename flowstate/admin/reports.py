@@ -1,0 +1,79 @@
+"""Says in one message what a run came to, right after somebody started, cancelled or retried it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib import messages
+from django.utils.translation import gettext
+
+from flowstate.models import RunStatus, WaitingFor
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from flowstate.models import Run
+
+
+def report(request: HttpRequest, run: Run) -> None:
+    """Add the message to the request."""
+    level, text = _outcome(run)
+    if run.replayed:
+        text = gettext("This form was sent before; this is the run it started.") + " " + text
+    messages.add_message(request, level, text)
+
+
+def _outcome(run: Run) -> tuple[int, str]:
+    match run.status:
+        case RunStatus.SUCCEEDED:
+            level, text = messages.SUCCESS, gettext("%(name)s succeeded.")
+        case RunStatus.CANCELLED:
+            level, text = (
+                messages.SUCCESS,
+                gettext("%(name)s was cancelled, and what had been done was undone."),
+            )
+        case RunStatus.ATTENTION:
+            level, text = (
+                messages.ERROR,
+                gettext("%(name)s could not be undone completely: a person must act."),
+            )
+        case RunStatus.RUNNING:
+            level, text = messages.INFO, _going_on(run)
+        case _:
+            level, text = messages.ERROR, f"{_failure(run)} {_undoing(run)}"
+    facts = {"name": _name(run), "step": run.failed_step, "detail": (run.error or {}).get("detail", "")}
+    return level, text % facts
+
+
+def _name(run: Run) -> str:
+    return run.label.replace("_", " ").capitalize()
+
+
+def _failure(run: Run) -> str:
+    if run.cancelled_at is not None:
+        return gettext("%(name)s is being cancelled.")
+    if run.failed_step:
+        return gettext("%(name)s failed at step %(step)s: %(detail)s")
+    return gettext("%(name)s failed: %(detail)s")
+
+
+def _undoing(run: Run) -> str:
+    match run.status:
+        case RunStatus.COMPENSATED:
+            return gettext("What had been done was undone.")
+        case RunStatus.COMPENSATING:
+            return gettext("What had been done is being undone.")
+    return gettext("Nothing was undone.")
+
+
+def _going_on(run: Run) -> str:
+    if run.cancelled_at is not None:
+        return gettext("%(name)s is being cancelled: what is in flight finishes first.")
+    match run.waiting_for:
+        case WaitingFor.PERSON:
+            return gettext("%(name)s has begun and waits for a person.")
+        case WaitingFor.EVENT:
+            return gettext("%(name)s has begun and waits for an event.")
+        case WaitingFor.TIME:
+            return gettext("%(name)s has begun and waits for its time.")
+    return gettext("%(name)s has begun and goes on in the background.")

@@ -1,0 +1,207 @@
+"""The admin of runs: who sees which, the list, the page of one. Nothing is written here."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from flowstate.actions.registry import all_actions
+from flowstate.admin import display, links, run_page
+from flowstate.admin.operations import OPERATIONS, Operation, offered, operate
+from flowstate.admin.run_list import ActionFilter, CappedPaginator, RunChangeList
+from flowstate.admin.views import own_view
+from flowstate.models import Run
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from django.utils.safestring import SafeString
+
+    RunModelAdmin = admin.ModelAdmin[Run]
+else:  # cannot be subscripted at run time
+    RunModelAdmin = admin.ModelAdmin
+
+
+@admin.register(Run)
+class RunAdmin(RunModelAdmin):
+    """Runs as the journal tells them: read-only, with buttons that ask the engine.
+
+    Staff see the runs they asked for and those on rows they may view; with `flowstate.view_run`, all of them.
+    The engine says who may cancel and retry. Tracebacks are for those with `flowstate.change_run`, which has
+    no other use: nobody edits a run.
+    """
+
+    list_display = (
+        "name",
+        "what",
+        "state",
+        "steps_settled",
+        "entity",
+        "who",
+        "started",
+        "took",
+    )
+    list_filter = ("status", ActionFilter, "started_at")
+    list_per_page = 50
+    list_max_show_all = 0
+    search_fields = ("=object_id", "id__iendswith", "workflow", "action")
+    search_help_text = _("Search by run (its id or the end of it), key of the row, action or workflow.")
+    ordering = ("-id",)
+    sortable_by = ()
+    paginator = CappedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    actions = None
+
+    # --- who may what --------------------------------------------------------------------------
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
+        """Return the runs this user may see: every page, filter and search of this admin starts from them."""
+        return Run.objects.visible_to(request.user).select_related("content_type").order_by("-id")
+
+    def has_view_permission(self, request: HttpRequest, obj: Run | None = None) -> bool:
+        """Return whether this user may see the run. A list, of their own runs at least, is for all staff."""
+        return obj is None or Run.objects.visible_to(request.user).filter(pk=obj.pk).exists()
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Return whether the index lists runs: for those who may see more than their own."""
+        viewable = {f"{model.app_label}.view_{model.model_name}" for model in _models_with_actions()}
+        return any(request.user.has_perm(perm) for perm in ("flowstate.view_run", *sorted(viewable)))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Return False: actions start runs."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Run | None = None) -> bool:
+        """Return False: nobody edits the journal."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Run | None = None) -> bool:
+        """Return False: nobody takes lines out of the journal."""
+        return False
+
+    # --- pages ---------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the stock pages, of which adding and deleting are refused, and one for each operation."""
+        own = [
+            path(
+                f"<uuid:run_id>/{operation.name}/",
+                own_view(self.admin_site, partial(self._operate, operation)),
+                name=f"flowstate_run_{operation.name}",
+            )
+            for operation in OPERATIONS
+        ]
+        return [*own, *super().get_urls()]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show a run. Raises Http404 for one that is not there for this user."""
+        if request.method not in {"GET", "HEAD"}:
+            raise PermissionDenied
+        run = self._get_run(request, object_id)
+        buttons = [
+            {"label": operation.label, "url": links.run_url(self.admin_site, run, operation.name)}
+            for operation in offered(run, request.user)
+        ]
+        context = {
+            **self.admin_site.each_context(request),
+            **run_page.context_of(self.admin_site, request, run),
+            "title": gettext("Run %(id)s") % {"id": display.short_id(run.pk)},
+            "subtitle": run.label,
+            "opts": self.opts,
+            "media": self.media,
+            "buttons": buttons,
+            **(extra_context or {}),
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "admin/flowstate/run/change_form.html", context)
+
+    def _operate(self, operation: Operation, request: HttpRequest, run_id: UUID) -> HttpResponse:
+        return operate(self, operation, request, self._get_run(request, str(run_id)))
+
+    def _get_run(self, request: HttpRequest, object_id: str) -> Run:
+        try:
+            pk = UUID(object_id)
+        except ValueError as err:
+            raise Http404(object_id) from err
+        rows = self.get_queryset(request).select_related("content_type", "retry_of", "retried_by")
+        run = rows.prefetch_related("step_runs", "events").filter(pk=pk).first()
+        if run is None:
+            raise Http404(object_id)
+        return run
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Run], search_term: str
+    ) -> tuple[QuerySet[Run], bool]:
+        """Return the run of that id, by its key; for anything else what the columns hold."""
+        try:
+            return queryset.filter(pk=UUID(search_term.strip())), False
+        except ValueError:
+            return super().get_search_results(request, queryset, search_term)
+
+    # --- columns -------------------------------------------------------------------------------
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RunChangeList]:
+        """Return the list that reads steps along."""
+        return RunChangeList
+
+    @admin.display(description=_("run"))
+    def name(self, run: Run) -> SafeString:
+        """Return the short id."""
+        return format_html("<code>{}</code>", display.short_id(run.pk))
+
+    @admin.display(description=_("action"))
+    def what(self, run: Run) -> SafeString:
+        """Return the short name of the action, or of the workflow where there is none; the full one on hover."""
+        return format_html('<span title="{}">{}</span>', run.action or run.workflow, run.label)
+
+    @admin.display(description=_("status"))
+    def state(self, run: Run) -> SafeString:
+        """Return the status as a badge."""
+        return display.run_badge(run)
+
+    @admin.display(description=_("progress"))
+    def steps_settled(self, run: Run) -> SafeString:
+        """Return the progress as a bar."""
+        return display.progress_bar(run)
+
+    @admin.display(description=_("row"))
+    def entity(self, run: Run) -> str:
+        """Return the kind and key of the row: its name would be a query for each."""
+        name = run_page.kind_and_key(run)
+        url = links.entity_url(self.admin_site, run)
+        return format_html('<a href="{}">{}</a>', url, name) if url else name
+
+    @admin.display(description=_("who"))
+    def who(self, run: Run) -> str:
+        """Return who asked for it, as they were called then."""
+        return run.requested_by_label
+
+    @admin.display(description=_("started"))
+    def started(self, run: Run) -> str:
+        """Return when, to the second."""
+        return display.moment(run.started_at)
+
+    @admin.display(description=_("duration"))
+    def took(self, run: Run) -> str:
+        """Return how long it took, or has taken so far."""
+        return display.run_duration(run)
+
+
+def _models_with_actions() -> list[Any]:
+    return [action.model._meta for action in all_actions()]

@@ -1,0 +1,59 @@
+"""Checks of FLOWSTATE in Django's settings: E009 wrong key or value, E010 path that leads nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.checks import CheckMessage, Error
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from flowstate import conf
+
+ABOVE_ZERO = ("step_timeout", "lease_grace", "max_value_bytes", "max_rows")
+
+
+def check_settings(**_kwargs: Any) -> list[CheckMessage]:
+    """Return what is wrong with FLOWSTATE."""
+    try:
+        settings = conf.settings()
+    except (ImproperlyConfigured, TypeError, AttributeError) as error:
+        return [Error(str(error), hint="Correct FLOWSTATE = {...} in the settings.", id="flowstate.E009")]
+    return [*_values(settings), *_paths(settings)]
+
+
+def _values(settings: conf.Settings) -> Iterator[Error]:
+    for name in ABOVE_ZERO:
+        value = getattr(settings, name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+            yield Error(
+                f'FLOWSTATE["{name.upper()}"] is {value!r}.',
+                hint="Give a number above 0.",
+                id="flowstate.E009",
+            )
+    services: object = settings.services
+    if not isinstance(services, dict):
+        yield Error(
+            f'FLOWSTATE["SERVICES"] is {settings.services!r}.',
+            hint="Give a dict of names and dotted paths or objects.",
+            id="flowstate.E009",
+        )
+
+
+def _paths(settings: conf.Settings) -> Iterator[Error]:
+    named: dict[str, object] = {'FLOWSTATE["CARRIER"]': settings.carrier}
+    services: object = settings.services
+    if isinstance(services, dict):
+        named |= {f'FLOWSTATE["SERVICES"]["{name}"]': value for name, value in services.items()}
+    for where, path in named.items():
+        if not isinstance(path, str):
+            continue
+        try:
+            import_string(path)
+        except ImportError as error:
+            yield Error(
+                f"{where} cannot be imported: {error}",
+                hint="Give the dotted path of something that can, as 'shop.services.make_gateway'.",
+                id="flowstate.E010",
+            )

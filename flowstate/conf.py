@@ -1,0 +1,53 @@
+"""The settings of flowstate: `FLOWSTATE = {...}` in Django's settings, read at use, never at import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One read of FLOWSTATE; field names are its keys in lower case."""
+
+    carrier: str = "flowstate.carriers.celery.CeleryCarrier"
+    """Dotted path of what brings steps to workers."""
+
+    services: dict[str, Any] = field(default_factory=dict)
+    """What `ctx.service(name)` returns: dotted paths of factories, or objects."""
+
+    step_timeout: float = 60.0
+    """Seconds an attempt or a compensation may take where the step says nothing."""
+
+    lease_grace: float = 15.0
+    """Seconds that a lease outlives the step's timeout."""
+
+    max_lost_leases: int = 3
+    """How often a step may lose its worker before it counts as the cause."""
+
+    sweep_interval: float = 5.0
+    """Seconds between two sweeps of a worker."""
+
+    max_value_bytes: int = 256 * 1024
+    """Bytes of JSON that an input, a result or `ctx.data` may take."""
+
+    max_rows: int = 1000
+    """Rows that one entity step may touch, cascades included."""
+
+    default_queue: str = "flowstate"
+    """Celery queue of runs and steps that name none."""
+
+
+def settings() -> Settings:
+    """Return FLOWSTATE as it is now. Raises ImproperlyConfigured for a key that does not exist."""
+    given: dict[str, Any] = getattr(django_settings, "FLOWSTATE", {})
+    known = {item.name for item in fields(Settings)}
+    unknown = sorted(key for key in given if key.lower() not in known or key != key.upper())
+    if unknown:
+        names = ", ".join(sorted(name.upper() for name in known))
+        message = f"FLOWSTATE has no setting {', '.join(unknown)}; there are {names}."
+        raise ImproperlyConfigured(message)
+    return Settings(**{key.lower(): value for key, value in given.items()})

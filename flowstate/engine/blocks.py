@@ -1,0 +1,91 @@
+"""Transactions of the engine: whose they are, how they are tried again, what is called after them."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import DatabaseError, connections, transaction
+
+from flowstate.engine.contention import is_contention, is_lost
+from flowstate.engine.execution import Execution
+
+Result = TypeVar("Result")
+
+_TRIES = 12
+_FIRST_PAUSE = 0.005
+
+
+class LostClaim(Exception):  # control flow of the engine, not an error for people
+    """Somebody else holds the step by now: roll back, own effects included, and drop it."""
+
+
+def callers_transaction(using: str) -> bool:
+    """Return whether a transaction is open that is not ours to commit.
+
+    The blocks that Django's `TestCase` wraps around a test do not count, as with `atomic(durable=True)`.
+    """
+    connection = connections[using]
+    if connection.in_atomic_block:
+        # What `durable=True` looks at; django-stubs does not know the attribute.
+        return any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)
+    return not connection.get_autocommit()
+
+
+class AlreadyCommitted(Exception):  # control flow of the engine, not an error for people
+    """The answer to COMMIT was lost, and the journal says on a new connection that it had landed."""
+
+
+def in_transaction(
+    execution: Execution, work: Callable[[], Result], *, landed: Callable[[], bool] = lambda: False
+) -> Result:
+    """Return what `work` returns, committed with what it wrote and, for a new run, with the journal's first rows."""
+
+    def journaled_work() -> Result:
+        execution.ensure_journaled()
+        return work()
+
+    return commit(execution, journaled_work, landed=landed)
+
+
+def commit(
+    execution: Execution, work: Callable[[], Result], *, landed: Callable[[], bool] = lambda: False
+) -> Result:
+    """Return what `work` returns, committed with what it wrote.
+
+    A deadlock, a serialization failure or a lost connection rolls back and tries the whole again, at no cost
+    to the step's budget; inside another transaction it is raised, since only its owner could start over.
+    Where the connection is lost, `landed` is asked first, on a new one, whether the commit was not in fact
+    done: then `AlreadyCommitted` is raised. What was staged in memory counts from the commit on.
+    """
+    for tried in range(_TRIES):
+        execution.drop_staged()
+        try:
+            with transaction.atomic(using=execution.using):
+                result = work()
+        except DatabaseError as err:
+            over = tried + 1 == _TRIES or connections[execution.using].in_atomic_block
+            lost = not over and is_lost(execution.using)
+            if over or not (lost or is_contention(err)):
+                raise
+            if lost and landed():
+                raise AlreadyCommitted from err
+            time.sleep(random.uniform(0, _FIRST_PAUSE * 2**tried))  # noqa: S311 - jitter, not a secret
+        else:
+            execution.keep_staged()
+            return result
+    message = "unreachable: the last try returns or raises"
+    raise AssertionError(message)  # pragma: no cover
+
+
+def flush(execution: Execution) -> None:
+    """Call hooks and send signals of what is committed by now; later, if the caller's commit decides."""
+    waiting, execution.after_commit = execution.after_commit, []
+    joined = callers_transaction(execution.using)
+    for call in waiting:
+        if joined:
+            transaction.on_commit(call, using=execution.using, robust=True)
+        else:
+            call()

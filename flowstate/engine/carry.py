@@ -1,0 +1,113 @@
+"""What a worker does when a message comes: looks whether there is work, claims it and goes on from there.
+
+A message is only a hint. Lost, doubled, late or reordered, it changes nothing: the rows decide. One that
+finds nothing to do has cost one statement.
+"""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from django.db import router
+
+from flowstate.engine.atomic import atomic_lease, run_atomic
+from flowstate.engine.blocks import in_transaction
+from flowstate.engine.drive import drive
+from flowstate.engine.execution import Execution
+from flowstate.engine.loading import load
+from flowstate.engine.look import Forward, Next, lock_run, look, read_steps
+from flowstate.exceptions import StepUnknown, WorkflowUnknown
+from flowstate.models import Run, RunStatus, StepRun, StepStatus
+from flowstate.models.clock import host_now
+
+logger = logging.getLogger("flowstate.carrier")
+
+
+def carry_run(run_id: str, *, queue: str) -> str:
+    """Work on a run as far as this worker may; return its status afterwards, "" if there was nothing to do."""
+    execution = _load(UUID(run_id), queue)
+    if execution is None:
+        return ""
+    if execution.run.atomic and execution.run.status == RunStatus.RUNNING:
+        return _carry_whole(execution)
+    if execution.run.status == RunStatus.COMPENSATING:
+        drive(execution, in_transaction(execution, lambda: _look(execution)))
+        return execution.run.status
+    following = _claim_ready(execution)
+    if following is None:
+        return ""
+    drive(execution, following)
+    return execution.run.status
+
+
+def carry_step(step_run_id: int, *, queue: str, celery_task_id: str = "") -> str:
+    """Take one step that is due and go on from there; return its status afterwards, "" if it is not due."""
+    using = router.db_for_write(Run)
+    run_id = (
+        StepRun.objects.using(using).due().filter(pk=step_run_id).values_list("run_id", flat=True).first()
+    )
+    execution = None if run_id is None else _load(run_id, queue)
+    if execution is None:
+        return ""
+    row = next(row for row in execution.rows.values() if row.pk == step_run_id)
+    if not _claim(execution, row, celery_task_id=celery_task_id):
+        return ""
+    drive(execution, Forward(row.name))
+    return execution.rows[row.name].status
+
+
+def _claim_ready(execution: Execution) -> Next:
+    """Claim the first step that is ready for this worker; without a look at the run, since no other waits for it."""
+    if execution.run.status != RunStatus.RUNNING:
+        return None
+    for row in execution.rows.values():
+        if row.status == StepStatus.READY and execution.belongs_here(row) and _claim(execution, row):
+            return Forward(row.name)
+    return None
+
+
+def _claim(execution: Execution, row: StepRun, *, celery_task_id: str = "") -> bool:
+    lease = execution.lease(execution.step(row.name))
+    rows = StepRun.objects.using(execution.using)
+    if not rows.claim_due(row.pk, lease=lease, celery_task_id=celery_task_id):
+        return False
+    row.reflect(status=StepStatus.RUNNING, attempt=row.attempt + 1, started_at=host_now())
+    return True
+
+
+def _carry_whole(execution: Execution) -> str:
+    if not any(row.status == StepStatus.READY for row in execution.rows.values()):
+        return ""
+    if in_transaction(execution, lambda: _claim_all(execution)):
+        run_atomic(execution)
+        return execution.run.status
+    return ""
+
+
+def _claim_all(execution: Execution) -> bool:
+    """Claim every step of an atomic run; False where another worker has."""
+    lock_run(execution)
+    lease = atomic_lease(execution)
+    if not StepRun.objects.using(execution.using).claim_all(execution.run.pk, lease=lease):
+        return False
+    Run.objects.using(execution.using).raise_wake_up(execution.run.pk, lease=lease)
+    read_steps(execution)
+    return True
+
+
+def _look(execution: Execution) -> Next:
+    lock_run(execution)
+    return look(execution)
+
+
+def _load(run_id: UUID, queue: str) -> Execution | None:
+    try:
+        execution = load(run_id, using=router.db_for_write(Run))
+    except Run.DoesNotExist:  # pruned, or rolled back with the transaction that published it
+        return None
+    except (WorkflowUnknown, StepUnknown) as unknown:
+        logger.warning("%s The run stays as it is for a worker that knows it.", unknown)
+        return None
+    execution.carried, execution.queue = True, queue
+    return execution

@@ -1,0 +1,155 @@
+"""What to do next with a run: pure, over plain values, without a database or a clock.
+
+`decide` is asked by whoever holds the lock of the run's row and has read the steps again. The shell around
+it (`look.py`) writes what it says with compare-and-set verbs, so that a second asker changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flowstate.models.statuses import SETTLED, Compensation, RunStatus, StepStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepState:
+    """What the journal says of a step."""
+
+    name: str
+    status: str
+    compensation: str
+    depends_on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """What the journal says of a run; `steps` in their order."""
+
+    status: str
+    cancelled: bool
+    cascade: bool
+    steps: tuple[StepState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Let these steps, whose dependencies have all settled, be claimed; the run goes on."""
+
+    ready: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Compensate these steps: nothing that depended on them is left to undo."""
+
+    due: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Nothing is left to do: the run ends with this status."""
+
+    status: RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """All that could be undone was tried; a person must act on the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Others are at work, or the run has ended."""
+
+
+Decision = Advance | Undo | End | Attention | Rest
+
+
+def decide(run: RunState) -> Decision:
+    """Return what follows from the journal, whoever asks and however often."""
+    if run.status == RunStatus.RUNNING:
+        return _forward(run)
+    if run.status == RunStatus.COMPENSATING:
+        return _backward(run)
+    return Rest()
+
+
+def _forward(run: RunState) -> Decision:
+    settled = {step.name for step in run.steps if step.status in SETTLED}
+    if len(settled) == len(run.steps):
+        return End(RunStatus.SUCCEEDED)
+    return Advance(
+        tuple(
+            step.name
+            for step in run.steps
+            if step.status == StepStatus.BLOCKED and settled.issuperset(step.depends_on)
+        )
+    )
+
+
+def _backward(run: RunState) -> Decision:
+    due = due_compensations(run.steps) if run.cascade else ()
+    if due:
+        return Undo(due)
+    if any(_in_flight(step) for step in run.steps):
+        return Rest()
+    if any(step.compensation == Compensation.FAILED for step in run.steps):
+        return Attention()
+    return End(end_of_undoing(run))
+
+
+def due_compensations(steps: Sequence[StepState]) -> tuple[str, ...]:
+    """Return what may be undone now: done or in doubt, and nothing that depended on it is left to undo.
+
+    A step still in flight holds back all that it depends on. The order is the reverse of the steps' order,
+    so that one process undoes last in, first out.
+    """
+    held: set[str] = set()
+    for step in steps:
+        if _in_flight(step) or _to_undo(step):
+            held.update(step.depends_on)
+    blocked = _ancestors(held, steps)
+    return tuple(step.name for step in reversed(steps) if _to_undo(step) and step.name not in blocked)
+
+
+def end_of_undoing(run: RunState) -> RunStatus:
+    """Return how a run ends whose undoing is over."""
+    if run.cancelled:
+        return RunStatus.CANCELLED
+    undone = any(step.compensation in (Compensation.DONE, Compensation.WAIVED) for step in run.steps)
+    return RunStatus.COMPENSATED if undone else RunStatus.FAILED
+
+
+def sole_successor(
+    name: str, dependents: Sequence[str], dependencies_of: dict[str, tuple[str, ...]]
+) -> str | None:
+    """Return the one step that only waits for this one, if that is all that follows from it.
+
+    Then, and only then, a finish may claim it without a look at the run: no sibling has a say in it.
+    """
+    if len(dependents) != 1 or dependencies_of[dependents[0]] != (name,):
+        return None
+    return dependents[0]
+
+
+def _to_undo(step: StepState) -> bool:
+    happened = step.status in (StepStatus.DONE, StepStatus.UNKNOWN)
+    return happened and step.compensation == Compensation.PENDING
+
+
+def _in_flight(step: StepState) -> bool:
+    return step.status == StepStatus.RUNNING or step.compensation == Compensation.RUNNING
+
+
+def _ancestors(names: set[str], steps: Sequence[StepState]) -> set[str]:
+    """Return these steps with all they depend on, directly or not."""
+    by_name = {step.name: step for step in steps}
+    found: set[str] = set()
+    open_ends = list(names)
+    while open_ends:
+        name = open_ends.pop()
+        if name not in found:
+            found.add(name)
+            open_ends.extend(by_name[name].depends_on)
+    return found

@@ -1,0 +1,50 @@
+"""Carrying out entity steps: what they write, what they answer, and the record of how to undo it.
+
+Called in the transaction that also writes the step's journal row. An error leaves that transaction to be
+rolled back: a step that fails half way has written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowstate.engine.creation import create
+from flowstate.engine.deletion import delete
+from flowstate.engine.rows import EntityStep
+from flowstate.engine.updates import update
+from flowstate.workflows.entities import CreateStep, UpdateStep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What an entity step has done."""
+
+    result: dict[str, Any]
+    """`{"pk": key}` or `{"count": n}`."""
+
+    undo: dict[str, Any] | None = None
+    """The undo record, plain JSON; None if none was asked for."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    """The key or keys of created rows, under the name that `store_as` gives."""
+
+
+def perform(step: EntityStep, workflow: Any, ctx: Any, *, record_undo: bool, using: str) -> Written:
+    """Carry out an entity step and return what it has done.
+
+    With `record_undo=False`, in an atomic workflow, nothing is read beyond what `save()` needs. A step that
+    has no derived inverse, by `compensate=False` or a compensation of its own, records nothing either.
+    Raises `RowMissing`, `RowsAmbiguous`, `RowProtected`, `RowLimitExceeded`, `DeclarationInvalid`, the step's
+    `missing` error, and whatever `save()`, receivers and the database raise.
+    """
+    record = record_undo and step.derives_inverse
+    if isinstance(step, CreateStep):
+        (result, undo), keys = create(step, ctx, record_undo=record, using=using)
+        stored = {step.store_as: keys if step.many else keys[0]} if step.store_as else {}
+        return Written(result=result, undo=undo, data=stored)
+    if isinstance(step, UpdateStep):
+        result, undo = update(step, ctx, record_undo=record, using=using)
+    else:
+        result, undo = delete(step, ctx, record_undo=record, using=using)
+    return Written(result=result, undo=undo)

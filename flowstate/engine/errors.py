@@ -1,0 +1,69 @@
+"""Turns an exception into what the journal keeps of it: data, never something to re-instantiate by name."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flowstate.actions.bound import BoundAction
+from flowstate.exceptions import FlowstateError, StepError
+
+MAX_DETAIL = 4_000
+MAX_TRACEBACK = 32_000
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An exception as the journal holds it."""
+
+    error: dict[str, Any]
+    traceback: str
+
+
+def describe(error: BaseException, *, step: str, action: BoundAction | None) -> Described:
+    """Return `{code, detail, step, class, status}` and the traceback, both bounded.
+
+    The action's `errors={Exc: 402}` decide about exceptions that are not flowstate's own; what nobody
+    mapped is `step_failed` with status 500.
+    """
+    kind = type(error)
+    code, status = _code_and_status(error, {} if action is None else action.action.errors)
+    return Described(
+        {
+            "code": code,
+            "detail": _clean(_words(error) or kind.__name__)[:MAX_DETAIL],
+            "step": step,
+            "class": f"{kind.__module__}.{kind.__qualname__}",
+            "status": status,
+        },
+        _clean("".join(traceback.format_exception(error)))[-MAX_TRACEBACK:],
+    )
+
+
+def _code_and_status(error: BaseException, mapped: Mapping[type[Exception], int]) -> tuple[str, int]:
+    for kind in type(error).__mro__:
+        if kind in mapped:
+            code = error.code if isinstance(error, StepError) else _snake_case(kind.__name__)
+            return code, mapped[kind]
+    if isinstance(error, FlowstateError):
+        return error.code, error.status_code
+    return "step_failed", 500
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # an error that cannot say what it is must be recorded all the same
+        return ""
+
+
+def _clean(text: str) -> str:
+    # PostgreSQL stores neither NUL characters nor lone surrogates, and an error must always be storable.
+    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,192 @@
+"""Execution: what one process knows while it works on one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import IntegrityError, connections
+
+from flowstate.actions.bound import BoundAction
+from flowstate.conf import settings
+from flowstate.engine.decide import RunState, StepState, sole_successor
+from flowstate.engine.handover import publish_run, publish_step
+from flowstate.exceptions import StepUnknown
+from flowstate.models import Run, RunStatus, StepRun, StepStatus
+from flowstate.workflows.graph import dependents
+from flowstate.workflows.steps import Step
+from flowstate.workflows.workflow import Declaration, Workflow
+
+UNREAD: Any = object()
+
+
+class KeyTaken(Exception):  # control flow of the engine, not an error for people
+    """The journal refused a new run: its idempotency or exclusive key belongs to another one."""
+
+
+@dataclass(slots=True)
+class Execution:
+    """One process's hold on a run: the rows as it last knew them, and what becomes true on commit."""
+
+    run: Run
+    rows: dict[str, StepRun]
+    workflow: type[Workflow]
+    action: BoundAction | None
+    using: str
+    carried: bool = False
+    """Whether a worker works on the run; then background steps are done here too."""
+    queue: str = ""
+    passive: bool = False
+    """Whether this process only looks and claims nothing, as the sweeper does."""
+    user: Any = UNREAD
+    journaled: bool = True
+    announce_start: Callable[[], None] = lambda: None
+    """Stages what is told when the run is first committed."""
+    enqueued: bool = False
+    """Whether the whole run is left to workers from the start."""
+    after_commit: list[Callable[[], None]] = field(default_factory=list)
+    attempts_failed: list[tuple[str, int, dict[str, Any]]] = field(default_factory=list)
+    """In an atomic workflow: failed attempts that the history is told of with the run's end."""
+
+    _dependencies: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _dependents: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _staged: list[Callable[[], None]] = field(default_factory=list)
+    _staged_after: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def declaration(self) -> Declaration:
+        """The declaration of the workflow, as this process's code has it."""
+        return self.workflow.declaration
+
+    def step(self, name: str) -> Step[Any]:
+        """Return a step's declaration. Raises `StepUnknown` for one that the code no longer has."""
+        try:
+            return self.declaration.by_name[name]
+        except KeyError as err:
+            message = (
+                f"Run {self.run.pk} needs step {name!r} of {self.run.workflow}, which this code does not "
+                "declare. Deploy code that has it; the run waits."
+            )
+            raise StepUnknown(message) from err
+
+    def successor_of(self, name: str) -> StepRun | None:
+        """Return the one step that only waits for this one, if nothing else follows from it."""
+        if not self._dependencies:  # the shape of a run never changes
+            self._dependencies = {row.name: tuple(row.depends_on) for row in self.rows.values()}
+            self._dependents = dependents(self._dependencies)
+        successor = sole_successor(name, self._dependents[name], self._dependencies)
+        return None if successor is None else self.rows[successor]
+
+    def all_settled_but(self, row: StepRun) -> bool:
+        """Return whether the run goes on and, as far as is known, only this step is left to settle."""
+        running = self.run.status == RunStatus.RUNNING
+        return running and all(other.settled for other in self.rows.values() if other is not row)
+
+    def state(self) -> RunState:
+        """Return the plain values that `decide` judges."""
+        return RunState(
+            status=self.run.status,
+            cancelled=self.run.cancelled_at is not None,
+            cascade=self.declaration.meta.rollback == "cascade",
+            steps=tuple(
+                StepState(
+                    name=row.name,
+                    status=row.status,
+                    compensation=row.compensation,
+                    depends_on=tuple(row.depends_on),
+                )
+                for row in self.rows.values()
+            ),
+        )
+
+    def belongs_here(self, row: StepRun) -> bool:
+        """Return whether this process may carry out the step: a caller's does nothing in the background."""
+        if self.passive:
+            return False
+        if not self.carried:
+            return not row.background
+        return (row.queue or settings().default_queue) == self.queue
+
+    # --- memory follows the commit -------------------------------------------------------------
+
+    def stage(self, change: Callable[[], None]) -> None:
+        """Change what is known in memory when, and only when, the open transaction commits."""
+        self._staged.append(change)
+
+    def call_after(self, call: Callable[[], None]) -> None:
+        """Call a hook or send a signal after the commit that makes it true."""
+        self._staged_after.append(call)
+
+    def drop_staged(self) -> None:
+        """Forget what a transaction that rolled back had staged."""
+        self._staged.clear()
+        self._staged_after.clear()
+
+    def keep_staged(self) -> None:
+        """Take over what the committed transaction had staged."""
+        for change in self._staged:
+            change()
+        self.after_commit.extend(self._staged_after)
+        self.drop_staged()
+
+    def know(self, row: StepRun | Run, **columns: Any) -> None:
+        """Stage new values of a row's columns."""
+        self.stage(lambda: row.reflect(**columns))
+
+    def lease(self, step: Step[Any]) -> float:
+        """Return the seconds for which a claim on the step holds."""
+        return timeout_of(step) + settings().lease_grace
+
+    # --- the first write -----------------------------------------------------------------------
+
+    def ensure_journaled(self) -> None:
+        """Insert the run and its steps, if this is the first transaction of a new run."""
+        if self.journaled:
+            return
+        try:
+            insert(self.run, list(self.rows.values()), self.using)
+        except IntegrityError as err:
+            raise KeyTaken from err
+        self.announce_start()
+        if self.enqueued:
+            publish_run(self)
+        else:
+            self._publish_foreign_steps()
+        self.stage(self.now_journaled)
+
+    def _publish_foreign_steps(self) -> None:
+        for row in self.rows.values():
+            if row.status == StepStatus.READY and not self.belongs_here(row):
+                publish_step(self, row)
+
+    def now_journaled(self) -> None:
+        """Know that the journal holds the run from now on."""
+        self.journaled = True
+        forget_expressions(self.run, list(self.rows.values()))
+
+
+def timeout_of(step: Step[Any]) -> float:
+    """Return the seconds that an attempt may take."""
+    return settings().step_timeout if step.timeout is None else step.timeout
+
+
+def insert(run: Run, rows: list[StepRun], using: str) -> None:
+    """Insert a run with its steps in two statements, in the caller's transaction."""
+    run.save(force_insert=True, using=using)
+    for row in rows:
+        row.pk = None
+        row.run = run
+    StepRun.objects.using(using).bulk_create(rows)
+    if not connections[using].features.can_return_rows_from_bulk_insert:  # MySQL, unlike MariaDB
+        keys = dict(StepRun.objects.using(using).for_run(run.pk).values_list("name", "pk"))
+        for row in rows:
+            row.pk = keys[row.name]
+
+
+def forget_expressions(run: Run, rows: list[StepRun]) -> None:
+    """Drop the database expressions that an insert leaves on the objects: the next access reads."""
+    for instance in (run, *rows):
+        for name in ("wake_at", "lease_until"):
+            if hasattr(instance.__dict__.get(name), "resolve_expression"):
+                del instance.__dict__[name]

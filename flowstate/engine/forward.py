@@ -1,0 +1,299 @@
+"""Carries out one step: calls the user's code and records what came of it."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connections
+
+from flowstate.engine import entities
+from flowstate.engine.blocks import AlreadyCommitted, LostClaim, in_transaction
+from flowstate.engine.contention import is_contention
+from flowstate.engine.contexts import context_of
+from flowstate.engine.errors import describe
+from flowstate.engine.execution import Execution, KeyTaken, timeout_of
+from flowstate.engine.guard import refuse_swallowed_errors, report_row_writes
+from flowstate.engine.handover import publish_step
+from flowstate.engine.hooks import announce_step_done, announce_step_failed
+from flowstate.engine.look import Forward, Next, claim_successor, end_run, lock_run, look, read_steps, stop
+from flowstate.engine.time_limit import TimeLimit, time_limit
+from flowstate.exceptions import StepInterrupted, StepTimeout, ValueNotSerializable
+from flowstate.models import EventKind, Run, RunEvent, RunStatus, StepRun, StepStatus
+from flowstate.models.values import encode
+from flowstate.workflows.context import Context
+from flowstate.workflows.entities import CreateStep, DeleteStep, UpdateStep
+from flowstate.workflows.steps import UNSET, Step
+
+logger = logging.getLogger("flowstate.steps")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a step: its status and its other columns."""
+
+    status: StepStatus
+    columns: dict[str, Any] = field(default_factory=dict)
+    forgiven: bool = True
+    """Whether the run goes on: a failed step may be optional."""
+
+
+def run_step(execution: Execution, name: str) -> Next:
+    """Carry out a claimed step and return what this process does next.
+
+    Commits the outcome together with the claim of what follows; for a transactional step the rows it wrote
+    are part of the same commit. A claim that was lost meanwhile rolls back and returns None.
+    """
+    row, step = execution.rows[name], execution.step(name)
+    try:
+        if step.external:
+            return _outside(execution, row, step)
+        return _inside(execution, row, step)
+    except LostClaim:
+        return None
+    except AlreadyCommitted:
+        return _go_on_after(execution, row)
+
+
+def _landed(execution: Execution, row: StepRun) -> bool:
+    """Return whether the journal holds the outcome of this very attempt."""
+    rows = StepRun.objects.using(execution.using).filter(pk=row.pk, attempt=row.attempt)
+    return rows.exclude(status=StepStatus.RUNNING).exists()
+
+
+def _go_on_after(execution: Execution, row: StepRun) -> Next:
+    """Return what follows from an outcome whose commit was not seen: perhaps a step that it claimed for us."""
+    before = {name: known.attempt for name, known in execution.rows.items()}
+    read_steps(execution)
+    execution.run.refresh_from_db()
+    successor = execution.successor_of(row.name)
+    if successor is not None and successor.status == StepStatus.RUNNING:
+        # Only a claim raises the token: one above what was known is the claim of the lost commit.
+        return Forward(successor.name) if successor.attempt == before[successor.name] + 1 else None
+
+    def look_again() -> Next:
+        lock_run(execution)
+        return look(execution)
+
+    return in_transaction(execution, look_again)
+
+
+def _outside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
+    limit: list[TimeLimit] = []
+
+    def heartbeat() -> None:
+        limit[0].restart()
+        lease = execution.lease(step)
+        if not StepRun.objects.using(execution.using).extend_lease(row.pk, attempt=row.attempt, lease=lease):
+            raise StepInterrupted
+
+    try:
+        with ExitStack() as stack:
+            limit.append(stack.enter_context(time_limit(timeout_of(step))))
+            stack.enter_context(report_row_writes(execution.using, execution.run.workflow, step.name))
+            outcome = attempt(execution, row, step, heartbeat=heartbeat)
+    except StepInterrupted:
+        return _failed(execution, row, step, _timed_out(row, step), in_doubt=True)
+    except Exception as err:
+        in_doubt = isinstance(err, (*step.unknown_on, ValueNotSerializable))
+        return _failed(execution, row, step, err, in_doubt=in_doubt)
+    return in_transaction(
+        execution, lambda: _record(execution, row.name, outcome), landed=lambda: _landed(execution, row)
+    )
+
+
+def _inside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
+    joined = connections[execution.using].in_atomic_block
+
+    def work() -> Next:
+        what = f"Step {step.name} of {execution.run.workflow}"
+        limit = time_limit(timeout_of(step), interrupts=not joined)
+        with refuse_swallowed_errors(execution.using, what), limit:
+            outcome = attempt(execution, execution.rows[row.name], step, heartbeat=None)
+        return _record(execution, row.name, outcome)
+
+    try:
+        return in_transaction(execution, work, landed=lambda: _landed(execution, row))
+    except StepInterrupted:
+        if not joined:
+            connections[execution.using].close()  # the interrupt may have left it in the middle of a reply
+        return _failed(execution, row, step, _timed_out(row, step), in_doubt=False)
+    except (LostClaim, KeyTaken, AlreadyCommitted):
+        raise
+    except Exception as err:
+        if joined and is_contention(err):
+            raise  # only the caller, whose transaction it is, can start over
+        return _failed(execution, row, step, err, in_doubt=False)
+
+
+def attempt(
+    execution: Execution,
+    row: StepRun,
+    step: Step[Any],
+    *,
+    heartbeat: Callable[[], None] | None,
+    record_undo: bool = True,
+) -> Outcome:
+    """Ask the step's condition, call its function or write its rows, and return the outcome, encoded."""
+    workflow = execution.workflow()
+    ctx = context_of(execution, row, heartbeat)
+    reason = step.condition(workflow, ctx)
+    if reason is not None:
+        columns = {"reason": reason[:500], "result_json": default_of(step, ctx)}
+        return Outcome(status=StepStatus.SKIPPED, columns=columns)
+    if not isinstance(step, CreateStep | UpdateStep | DeleteStep):
+        result, undo, data = step.call(workflow, ctx), None, {}
+    else:
+        written = entities.perform(step, workflow, ctx, record_undo=record_undo, using=execution.using)
+        result, undo, data = written.result, written.undo, written.data
+    columns = {
+        "result_json": encode(result, f"The result of step {step.name}"),
+        "data_json": _changes_of(ctx, data, step),
+        "undo": undo,
+        "uncertain": False,
+    }
+    return Outcome(status=StepStatus.DONE, columns=columns)
+
+
+def _record(execution: Execution, name: str, outcome: Outcome) -> Next:
+    """Write the outcome and claim what follows, in the caller's transaction."""
+    row = execution.rows[name]
+    successor = execution.successor_of(name)
+    if successor is None and execution.all_settled_but(row):
+        return _record_last(execution, row, outcome)
+    direct = successor is not None and execution.belongs_here(successor)
+    if not direct:
+        lock_run(execution)
+    _finish(execution, row, outcome)
+    if outcome.status == StepStatus.DONE:
+        announce_step_done(execution, name)
+    if direct and successor is not None:
+        if claim_successor(execution, successor):
+            return Forward(successor.name)
+        lock_run(execution)  # somebody stopped the run meanwhile
+    return look(execution)
+
+
+def _record_last(execution: Execution, row: StepRun, outcome: Outcome) -> Next:
+    """Write the outcome of the last step and the run's end: what has settled elsewhere has for good."""
+    row.reflect(status=outcome.status, **outcome.columns)
+    if outcome.status == StepStatus.DONE:
+        announce_step_done(execution, row.name)
+    ended = end_run(execution, RunStatus.SUCCEEDED)
+    if not ended:
+        lock_run(execution)  # somebody stopped the run meanwhile
+    _finish(execution, row, outcome)
+    return None if ended else look(execution)
+
+
+def _finish(execution: Execution, row: StepRun, outcome: Outcome) -> None:
+    rows = StepRun.objects.using(execution.using)
+    if not rows.finish(row.pk, attempt=row.attempt, status=outcome.status, **outcome.columns):
+        raise LostClaim
+    execution.know(row, status=outcome.status, **outcome.columns)
+
+
+def _failed(
+    execution: Execution, row: StepRun, step: Step[Any], error: BaseException, *, in_doubt: bool
+) -> Next:
+    """Try again, now or later, while the step's policy allows; otherwise it has failed for good."""
+    uncertain = row.uncertain or in_doubt
+    failures = row.failures + 1
+    retry = None if isinstance(error, ValueNotSerializable) else step.retry
+    if retry is None or not retry.allows(error, failures):
+        outcome = failure_of(execution, row, step, error, failures=failures, uncertain=uncertain)
+        return in_transaction(execution, lambda: _give_up(execution, row.name, outcome, error))
+    delay = retry.delay_before(failures, random.random)
+    return in_transaction(execution, lambda: _again(execution, row.name, step, error, delay, uncertain))
+
+
+def _again(
+    execution: Execution,
+    name: str,
+    step: Step[Any],
+    error: BaseException,
+    delay: float,
+    uncertain: bool,  # noqa: FBT001 - private, one caller
+) -> Next:
+    row, rows = execution.rows[name], StepRun.objects.using(execution.using)
+    lock_run(execution)
+    described = describe(error, step=name, action=execution.action)
+    RunEvent.objects.using(execution.using).record(
+        execution.run,
+        EventKind.ATTEMPT_FAILED,
+        step=name,
+        attempt=row.failures + 1,
+        data={**described.error, "again_in": round(delay, 3)},
+    )
+    if delay == 0:
+        if not rows.retry_now(row.pk, attempt=row.attempt, lease=execution.lease(step), uncertain=uncertain):
+            raise LostClaim
+        execution.know(row, attempt=row.attempt + 1, failures=row.failures + 1, uncertain=uncertain)
+        return Forward(name)
+    if not rows.retry_later(row.pk, attempt=row.attempt, delay=delay, uncertain=uncertain):
+        raise LostClaim
+    Run.objects.using(execution.using).lower_wake_up(execution.run.pk, delay=delay)
+    publish_step(execution, row, delay=delay)
+    return look(execution)
+
+
+def _give_up(execution: Execution, name: str, outcome: Outcome, error: BaseException) -> Next:
+    """Record that a step has failed for good; unless it is optional, so has the run."""
+    lock_run(execution)
+    _finish(execution, execution.rows[name], outcome)
+    announce_step_failed(execution, name, error)
+    return look(execution) if outcome.forgiven else stop(execution, error, step=name)
+
+
+def failure_of(
+    execution: Execution,
+    row: StepRun,
+    step: Step[Any],
+    error: BaseException,
+    *,
+    failures: int,
+    uncertain: bool,
+) -> Outcome:
+    """Return the outcome of a step that has failed for good; `forgiven` if the run goes on without it.
+
+    An optional step whose default cannot be had is not forgiven: what depends on it would miss its value.
+    """
+    columns: dict[str, Any] = {
+        "error": describe(error, step=step.name, action=execution.action).error,
+        "failures": failures,
+        "uncertain": uncertain,
+    }
+    forgiven = step.optional
+    if forgiven and step.default is not UNSET:
+        try:
+            columns["result_json"] = default_of(step, context_of(execution, row))
+        except Exception:
+            logger.exception("The default of step %s of %s failed.", step.name, execution.run.workflow)
+            forgiven = False
+    status = StepStatus.UNKNOWN if uncertain else StepStatus.FAILED
+    return Outcome(status=status, columns=columns, forgiven=forgiven)
+
+
+def _timed_out(row: StepRun, step: Step[Any]) -> StepTimeout:
+    limit, attempt_number = timeout_of(step), row.failures + 1
+    return StepTimeout(f"Step {step.name} took longer than {limit:g} seconds in attempt {attempt_number}.")
+
+
+def default_of(step: Step[Any], ctx: Context[Any]) -> Any:
+    """Return the step's default, encoded; None where it has none."""
+    value = step.default_value(ctx)
+    return None if value is UNSET else encode(value, f"The default of step {step.name}")
+
+
+def _changes_of(ctx: Context[Any], stored: dict[str, Any], step: Step[Any]) -> dict[str, Any] | None:
+    changes = {**ctx.changes, **stored}
+    if not changes:
+        return None
+    encoded: dict[str, Any] = {}
+    for key, value in changes.items():
+        encoded[key] = encode(value, f"The data {key!r} that step {step.name} set")
+    return encoded

@@ -1,0 +1,62 @@
+"""Hands work over to the carrier: on commit only, ids only, and without depending on it."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, cast
+
+from django.db import transaction
+from django.utils.module_loading import import_string
+
+from flowstate.conf import settings
+
+if TYPE_CHECKING:
+    from flowstate.engine.execution import Execution
+    from flowstate.models import StepRun
+
+logger = logging.getLogger("flowstate.carrier")
+
+
+class Carrier(Protocol):
+    """What brings runs and steps to a process that works on them. A message is a hint, the row decides."""
+
+    def carry_run(self, run_id: str, *, queue: str) -> None:
+        """Have somebody who serves the queue look at a run."""
+
+    def carry_step(self, step_run_id: int, *, queue: str, delay: float) -> None:
+        """Have somebody who serves the queue take a step, in `delay` seconds."""
+
+
+def publish_run(execution: Execution, queue: str = "") -> None:
+    """Publish a run when the open transaction commits."""
+    send = partial(_carry_run, str(execution.run.pk), queue or settings().default_queue)
+    # Not before commit: a fast worker would find no row.
+    transaction.on_commit(send, using=execution.using, robust=True)
+
+
+def publish_step(execution: Execution, row: StepRun, *, delay: float = 0.0) -> None:
+    """Publish a step when the open transaction commits, to be taken in `delay` seconds."""
+    send = partial(_carry_step, row.pk, row.queue or settings().default_queue, delay)
+    transaction.on_commit(send, using=execution.using, robust=True)
+
+
+def _carrier() -> Carrier:
+    return cast("Carrier", import_string(settings().carrier)())
+
+
+def _carry_run(run_id: str, queue: str) -> None:
+    try:
+        _carrier().carry_run(run_id, queue=queue)
+    except Exception:
+        # The run is committed and its wake-up stored: whoever sweeps next starts it.
+        logger.exception("Could not publish run=%s queue=%s; it starts with the next sweep.", run_id, queue)
+
+
+def _carry_step(step_run_id: int, queue: str, delay: float) -> None:
+    try:
+        _carrier().carry_step(step_run_id, queue=queue, delay=delay)
+    except Exception:
+        logger.exception(
+            "Could not publish step_run=%s queue=%s; it starts with the next sweep.", step_run_id, queue
+        )

@@ -1,0 +1,71 @@
+"""The two unique keys of a run: one attempt of a client, and one live run at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from flowstate.actions.bound import BoundAction
+from flowstate.actions.system import SYSTEM
+from flowstate.exceptions import IdempotencyKeyRefused
+from flowstate.workflows.workflow import Options
+
+MAX_LENGTH = 255
+
+
+def idempotency_hash(
+    key: str | None, *, user: Any, scope: str, name: str, action: BoundAction | None
+) -> str | None:
+    """Return what makes the client's key unique: per caller, action and row.
+
+    Raises `IdempotencyKeyRefused` for a key that is no printable text of 1 to 255 characters, and for one
+    of an anonymous caller without a session: it could give one person's run to another.
+    """
+    if key is None or user is None:
+        return None
+    if not 0 < len(key) <= MAX_LENGTH or not key.isprintable():
+        message = f"An idempotency key is printable text of 1 to {MAX_LENGTH} characters; this one is not."
+        raise IdempotencyKeyRefused(message)
+    return _hash("idempotency", _caller(user, scope), name, _row(action), key)
+
+
+def input_hash(given: Any) -> str:
+    """Return a digest of the input as it was given, so that the same key with other input is noticed."""
+    return _hash("input", json.dumps(given, sort_keys=True, default=str) if given else "")
+
+
+def exclusive_hash(meta: Options, *, name: str, action: BoundAction | None) -> str | None:
+    """Return the key that one live run at a time may hold; None where any number may run.
+
+    Without a row, only a workflow whose Meta says `exclusive` is held to one.
+    """
+    scoped = "exclusive" in meta.given if action is None or action.entity is None else True
+    if meta.exclusive is None or not scoped:
+        return None
+    return _hash("exclusive", name if meta.exclusive == "action" else "", _row(action))
+
+
+def _caller(user: Any, scope: str) -> str:
+    if user is SYSTEM:
+        return "system"
+    if getattr(user, "is_authenticated", False):
+        return f"user {user.pk}"
+    if not scope:
+        message = (
+            "An anonymous caller without a session cannot use an idempotency key: log in, or send no key."
+        )
+        raise IdempotencyKeyRefused(message)
+    return f"session {scope}"
+
+
+def _row(action: BoundAction | None) -> str:
+    return (
+        ""
+        if action is None or action.entity is None
+        else f"{action.model._meta.label_lower} {action.entity_id}"
+    )
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,0 +1,117 @@
+"""The first rows of a run: what is stored when it starts, before anything is done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.contenttypes.models import ContentType
+from django.db import models
+
+from flowstate.actions.bound import BoundAction
+from flowstate.actions.system import SYSTEM
+from flowstate.conf import settings
+from flowstate.engine.execution import Execution
+from flowstate.models import Compensation, Run, StepRun, StepStatus
+from flowstate.models.clock import DbNow
+from flowstate.models.identifiers import new_run_id
+from flowstate.models.values import encode
+from flowstate.workflows.steps import Step
+from flowstate.workflows.workflow import Workflow
+
+
+def new_run(
+    workflow: type[Workflow],
+    action: BoundAction | None,
+    entity: models.Model | None,
+    user: Any,
+    **columns: Any,
+) -> Run:
+    """Return a run that is not stored yet; `columns` are its input, keys and times."""
+    declaration = workflow.declaration
+    run = Run(
+        id=new_run_id(),
+        workflow=declaration.name,
+        version=declaration.meta.version,
+        action="" if action is None else action.key,
+        atomic=declaration.meta.atomic,
+        by_system=user is SYSTEM,
+        requested_by_label=label_of(user),
+        initial_data_json={
+            name: encode(value, f"The initial data {name!r} of {declaration.name}")
+            for name, value in declaration.meta.initial_data.items()
+        },
+        **columns,
+    )
+    if getattr(user, "pk", None) is not None:
+        run.requested_by = user
+    if action is not None and entity is not None:
+        run.content_type = ContentType.objects.get_for_model(action.model)
+        run.object_id = str(action.entity_id)
+    return run
+
+
+def new_rows(run: Run, workflow: type[Workflow]) -> dict[str, StepRun]:
+    """Return the rows of the workflow's steps, by name and in declared order; none is stored yet."""
+    return {
+        step.name: _new_row(run, step, seq)
+        for seq, step in enumerate(workflow.declaration.steps)
+        if step.name
+    }
+
+
+def _new_row(run: Run, step: Step[Any], seq: int) -> StepRun:
+    return StepRun(
+        run=run,
+        seq=seq,
+        name=step.name,
+        kind=step.kind,
+        depends_on=list(step.depends_on),
+        optional=step.optional,
+        background=step.background or step.queue is not None,
+        queue=step.queue or "",
+        key=f"{run.pk}:{step.name}",
+        compensation=Compensation.PENDING if step.compensable else Compensation.NONE,
+    )
+
+
+def label_of(user: Any) -> str:
+    """Return how a user is called in the journal, also after the account is gone."""
+    if user is SYSTEM:
+        return "system"
+    name = getattr(user, "get_username", lambda: "")()
+    return str(name)[:150]
+
+
+def open_inline(execution: Execution) -> StepRun | None:
+    """Let the steps that wait for nothing be claimed, the first one by this process; return that one."""
+    mine: StepRun | None = None
+    left_to_others = False
+    for row in execution.rows.values():
+        if row.depends_on:
+            continue
+        if mine is None and execution.belongs_here(row):
+            mine = row
+            lease = execution.lease(execution.step(row.name))
+            row.reflect(status=StepStatus.RUNNING, attempt=1, lease_until=DbNow(lease))
+            row.reflect(started_at=execution.run.started_at)
+        else:
+            left_to_others = left_to_others or not execution.belongs_here(row)
+            row.reflect(status=StepStatus.READY, wake_at=DbNow())
+    if mine is None or left_to_others:
+        execution.run.reflect(wake_at=DbNow())
+    else:
+        execution.run.reflect(wake_at=DbNow(execution.lease(execution.step(mine.name))))
+    return mine
+
+
+def open_for_workers(execution: Execution) -> None:
+    """Let the steps that wait for nothing be claimed by whoever looks at the run."""
+    for row in execution.rows.values():
+        if not row.depends_on:
+            row.reflect(status=StepStatus.READY, wake_at=DbNow())
+    execution.run.reflect(wake_at=DbNow())
+
+
+def default_lease() -> float:
+    """Return the seconds after which a run that only shows signs of life by its rows is looked at."""
+    return settings().step_timeout + settings().lease_grace

@@ -1,0 +1,85 @@
+"""What a person does with a run: cancel it, or have it go on. Surfaces ask `may_operate` first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowstate.actions.system import SYSTEM
+from flowstate.conf import settings
+from flowstate.engine.blocks import in_transaction
+from flowstate.engine.drive import drive
+from flowstate.engine.execution import Execution
+from flowstate.engine.loading import load
+from flowstate.engine.look import Next, lock_run, look
+from flowstate.engine.new_run import label_of
+from flowstate.engine.takeover import continuation_of
+from flowstate.exceptions import RunConflict
+from flowstate.models import EventKind, Run, RunEvent, RunStatus, StepRun
+
+
+def cancel(run: Run, *, user: Any, reason: str = "") -> None:
+    """Stop a running run and undo, in this process, what it has done.
+
+    What is in flight elsewhere finishes, is recorded and undone by whoever finishes it. After the first
+    commit nothing new starts. Raises `RunConflict` for a run that has ended or is being undone.
+    """
+    execution = load(run.pk, using=run._state.db or "default")
+
+    def work() -> Next:
+        lock_run(execution)
+        runs = Run.objects.using(execution.using)
+        if not runs.request_cancel(execution.run.pk, user_id=_key(user), label=label_of(user)):
+            raise _cannot(execution.run, "cancelled", "Only a running run can be.")
+        _record(execution, EventKind.CANCEL_REQUESTED, user, reason)
+        runs.begin_undoing(execution.run.pk, wake_in=settings().lease_grace)
+        StepRun.objects.using(execution.using).stop_unstarted(execution.run.pk)
+        lock_run(execution)
+        return look(execution)
+
+    drive(execution, in_transaction(execution, work))
+
+
+def retry(run: Run, *, user: Any) -> Run:
+    """Have a run go on and return the run that does.
+
+    In attention: its failed compensations are tried again, in this process, and the run itself is returned.
+    Ended badly: a new run takes over what is done and not undone, and workers carry it; a second call gives
+    the same one. Raises `RunConflict` for a run that goes on or has ended well.
+    """
+    execution = load(run.pk, using=run._state.db or "default")
+    if execution.run.status == RunStatus.ATTENTION:
+        drive(execution, in_transaction(execution, lambda: _undo_again(execution, user)))
+        return run.refresh()
+    if not execution.run.finished or execution.run.success:
+        raise _cannot(execution.run, "retried", "Only one that needs attention or ended badly can be.")
+    return continuation_of(execution, user)
+
+
+def _undo_again(execution: Execution, user: Any) -> Next:
+    lock_run(execution)
+    if not Run.objects.using(execution.using).resume_undoing(
+        execution.run.pk, wake_in=settings().lease_grace
+    ):
+        raise _cannot(execution.run, "retried", "Somebody was faster.")
+    _record(execution, EventKind.RETRY_REQUESTED, user, "")
+    StepRun.objects.using(execution.using).reopen_compensations(execution.run.pk)
+    lock_run(execution)
+    return look(execution)
+
+
+def _record(execution: Execution, kind: EventKind, user: Any, reason: str) -> None:
+    RunEvent.objects.using(execution.using).record(
+        execution.run,
+        kind,
+        actor_id=_key(user),
+        actor_label=label_of(user),
+        data={"detail": reason[:500]} if reason else {},
+    )
+
+
+def _cannot(run: Run, verb: str, rule: str) -> RunConflict:
+    return RunConflict(f"Run {run.pk} ({run.label}) cannot be {verb}: it is {run.status}. {rule}")
+
+
+def _key(user: Any) -> Any:
+    return None if user is SYSTEM else getattr(user, "pk", None)

@@ -1,0 +1,148 @@
+"""The undo record of an entity step: what it is made of, and refusing one that was not made here.
+
+`{"version": 1, "created": [...], "deleted": [...], "changed": [...]}`, each list only where it has rows. A
+row is `{"model": label, "key": text}`, one for each table of a multi-table model. A deleted one has its
+columns in `values`; a changed one has in `fields` what is to be undone for each column: `{"delta": n}`, or
+`{"before": text, "after": text}`, with `"auto": true` where nobody but Django writes the column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db import models
+
+from flowstate.engine.deltas import can_count
+from flowstate.engine.images import AnyField, Image, key_text, same, tracked, value
+from flowstate.engine.rows import Model
+from flowstate.exceptions import UndoConflict
+
+VERSION = 1
+
+Outcome = tuple[dict[str, Any], dict[str, Any] | None]
+"""The result of a step, and its undo record if one was asked for."""
+
+
+def row_record(model: Model, key: str, **more: Any) -> dict[str, Any]:
+    """Return the record of one row in one table."""
+    table = model._meta.concrete_model or model
+    return {"model": table._meta.label_lower, "key": key, **more}
+
+
+def undo_record(**rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the record of a step that `created`, `deleted` or `changed` these rows."""
+    return {"version": VERSION, **{what: list(found) for what, found in rows.items() if found}}
+
+
+def differences(before: Image, after: Image, fields: Sequence[AnyField]) -> dict[str, dict[str, Any]]:
+    """Return what is to be undone for each column that does not hold what it held before."""
+    changes: dict[str, dict[str, Any]] = {}
+    for field in fields:
+        old, new = before[field.name], after[field.name]
+        if not same(field, old, new):
+            changes[field.name] = {"before": old, "after": new}
+            if is_auto(field):
+                changes[field.name]["auto"] = True
+    return changes
+
+
+def is_auto(field: AnyField) -> bool:
+    """Return whether Django stamps the column with the time at each save."""
+    return bool(getattr(field, "auto_now", False))
+
+
+def changed_rows(row: models.Model, changes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the records of a changed row: one for each of its tables that has a change, parents first."""
+    by_table: dict[Model, dict[str, Any]] = {}
+    for field in row._meta.concrete_fields:
+        if field.name in changes:
+            by_table.setdefault(field.model._meta.concrete_model, {})[field.name] = changes[field.name]
+    return [row_record(table, key_text(row, table), fields=fields) for table, fields in by_table.items()]
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RowRecord:
+    """One row of a record that was found to be in order."""
+
+    model: Model
+    key: Any
+    key_text: str
+    columns: dict[AnyField, Any]
+    """By field: the text of a deleted row, the change of a changed one; nothing for a created one."""
+
+    def __str__(self) -> str:
+        return f"{self.model._meta.label} {self.key_text}"
+
+
+def read_record(record: Any, part: str, allowed_models: frozenset[str]) -> list[RowRecord]:
+    """Return the rows of one part, `created`, `deleted` or `changed`.
+
+    Raises `UndoConflict` where the record names a model that the workflow does not touch, a column that is
+    not there, or has another shape: it was tampered with, or the code has changed since.
+    """
+    if not isinstance(record, dict) or record.get("version") != VERSION:
+        message = "The undo record is not one that this code can read; nothing was undone."
+        raise UndoConflict(message)
+    if not set(record) <= {"version", "created", "deleted", "changed"}:
+        message = "The undo record holds what no step wrote; nothing was undone."
+        raise UndoConflict(message)
+    try:
+        return [_read_row(row, part, allowed_models) for row in record.get(part, [])]
+    except (KeyError, TypeError, ValueError, AttributeError, ValidationError, FieldDoesNotExist) as err:
+        message = f"The undo record does not fit the models ({err}); nothing was undone."
+        raise UndoConflict(message) from err
+
+
+def _read_row(row: dict[str, Any], part: str, allowed_models: frozenset[str]) -> RowRecord:
+    label = row["model"]
+    if label not in allowed_models:
+        message = (
+            f"The undo record names {label!r}, which no step of the workflow writes; nothing was undone."
+        )
+        raise UndoConflict(message)
+    try:
+        model = apps.get_model(label)
+    except LookupError as err:
+        message = f"The undo record names {label!r}, which no longer exists: {err}"
+        raise UndoConflict(message) from err
+    columns = {"created": {}, "deleted": row.get("values"), "changed": row.get("fields")}[part]
+    if columns is None:
+        message = f"a {part} row of {label} has no columns"
+        raise ValueError(message)
+    read = {_own_column(model, name): change for name, change in columns.items()}
+    for field, change in read.items():
+        _refuse_damaged(field, [change] if part == "deleted" else _texts(field, change))
+    return RowRecord(model, value(model._meta.pk, row["key"]), row["key"], read)
+
+
+def _own_column(model: Model, name: str) -> AnyField:
+    """Return the column, which must be in the table itself, not in that of a parent."""
+    field = model._meta.get_field(name)
+    if field not in tracked(model._meta.local_concrete_fields):
+        message = f"{name} is no column of {model._meta.label}"
+        raise ValueError(message)
+    return field
+
+
+def _texts(field: AnyField, change: dict[str, Any]) -> list[Any]:
+    if set(change) == {"delta"} and can_count(field) and change["delta"] is not None:
+        return [change["delta"]]
+    if set(change) in ({"before", "after"}, {"before", "after", "auto"}):
+        return [change["before"], change["after"]]
+    message = f"{change!r} is no change of {field.name}"
+    raise ValueError(message)
+
+
+def _refuse_damaged(field: AnyField, texts: Sequence[Any]) -> None:
+    for text in texts:
+        if not (text is None or isinstance(text, str)):
+            message = f"{text!r} is no text of {field.name}"
+            raise ValueError(message)
+        value(field, text)  # raises for what the field cannot read

@@ -1,0 +1,73 @@
+"""What refers to what: rows that a restored row needs, and rows that hold a row in place."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from django.db import models
+from django.db.models.deletion import get_candidate_relations_to_delete
+
+from flowstate.engine.images import AnyField, value
+from flowstate.engine.rows import Model
+from flowstate.exceptions import UndoConflict
+
+
+def target(field: AnyField) -> tuple[Model, str]:
+    """Return the table and the column that a foreign key refers to."""
+    goal = field.target_field
+    return goal.model._meta.concrete_model, goal.name
+
+
+def refuse_missing_targets(texts: Mapping[AnyField, str | None], what: str, using: str) -> None:
+    """Raise `UndoConflict` where a foreign key would refer to a row that is gone; lock those that are there.
+
+    Databases that check foreign keys at commit would refuse only then, when it is too late to say why.
+    """
+    for field, text in texts.items():
+        if text is None or field.remote_field is None or not field.db_constraint:
+            continue
+        missing = missing_targets(field, [text], using)
+        if missing:
+            model = target(field)[0]
+            message = f"{what}: {field.name} refers to {model._meta.label} {text}, which is gone."
+            raise UndoConflict(
+                message,
+                {field.name: {"expected": None, "found": None, "restore": text}},
+            )
+
+
+def missing_targets(field: AnyField, texts: Collection[str], using: str) -> set[str]:
+    """Return those of the texts that no row is there for; the others' rows are locked until the commit."""
+    model, name = target(field)
+    wanted = {value(field, text): text for text in texts}
+    rows = model._base_manager.using(using).filter(**{f"{name}__in": list(wanted)}).select_for_update()
+    found = set(rows.order_by("pk").values_list(name, flat=True))
+    return {text for held, text in wanted.items() if held not in found}
+
+
+def referring(
+    rows: list[models.Model], table: Model, using: str
+) -> Iterator[tuple[str, models.QuerySet[Any]]]:
+    """Yield by name of the link the rows that refer to these, whatever Django would do with them."""
+    for relation in _incoming(table):
+        manager = relation.related_model._base_manager.using(using)
+        yield relation.field.name, manager.filter(**{f"{relation.field.name}__in": rows})
+    for field in table._meta.private_fields:
+        if hasattr(field, "bulk_related_objects"):
+            yield field.name, field.bulk_related_objects(rows, using)
+
+
+def may_be_referred_to(table: Model) -> bool:
+    """Return whether any model links to this one."""
+    generic = any(hasattr(field, "bulk_related_objects") for field in table._meta.private_fields)
+    return generic or any(True for _relation in _incoming(table))
+
+
+def _incoming(table: Model) -> Iterable[Any]:
+    """The links to the table itself; those to a parent's belong to the parent's."""
+    return (
+        relation
+        for relation in get_candidate_relations_to_delete(table._meta)
+        if relation.model._meta.concrete_model is table
+    )

@@ -1,0 +1,79 @@
+"""Finds the runs that somebody must look at, and sees to it that a worker does.
+
+Lost messages, dead workers, due retries and passed deadlines are all found by one index, on `wake_at`. Any
+number of sweepers may run at once, and none needs to be the only one: each write is a compare-and-set.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+from uuid import UUID
+
+from django.db import DatabaseError, router
+
+from flowstate.engine.blocks import flush, in_transaction
+from flowstate.engine.execution import Execution
+from flowstate.engine.handover import publish_run
+from flowstate.engine.loading import load
+from flowstate.engine.look import lock_run, look
+from flowstate.engine.recover import recover
+from flowstate.exceptions import StepUnknown, WorkflowUnknown
+from flowstate.models import Run, RunStatus, StepRun
+
+logger = logging.getLogger("flowstate.sweep")
+
+Order = Literal["oldest", "newest", "random"]
+
+REPUBLISH_AFTER = 10.0
+"""Seconds that a published run is left to the workers before it is published again."""
+
+
+def sweep(*, limit: int = 100, order: Order = "oldest") -> int:
+    """Take up to `limit` runs that are due and publish them; return how many. One statement when idle."""
+    using = router.db_for_write(Run)
+    due = list(Run.objects.using(using).due_in_order(order).values_list("pk", flat=True)[:limit])
+    for run_id in due:
+        try:
+            _take_up(run_id, using)
+        except DatabaseError:
+            logger.exception("Could not look at run=%s; the next sweep tries again.", run_id)
+    return len(due)
+
+
+def _take_up(run_id: UUID, using: str) -> None:
+    try:
+        execution = load(run_id, using=using)
+    except Run.DoesNotExist:
+        return
+    except (WorkflowUnknown, StepUnknown) as unknown:
+        logger.warning("%s The run stays as it is for a worker that knows it.", unknown)
+        Run.objects.using(using).raise_wake_up(run_id, lease=REPUBLISH_AFTER)
+        return
+    execution.passive = True
+    in_transaction(execution, lambda: _look_after(execution))
+    flush(execution)
+
+
+def _look_after(execution: Execution) -> None:
+    lock_run(execution)
+    if execution.run.finished:
+        return
+    recover(execution)
+    look(execution)
+    queues = _queues_with_work(execution)
+    if queues:
+        # Before publishing: a second sweeper, or a message that is lost, must not publish it all the time.
+        Run.objects.using(execution.using).raise_wake_up(execution.run.pk, lease=REPUBLISH_AFTER)
+    for queue in queues:
+        publish_run(execution, queue)
+
+
+def _queues_with_work(execution: Execution) -> set[str]:
+    if execution.run.status == RunStatus.COMPENSATING:
+        return {""}
+    if execution.run.status != RunStatus.RUNNING:
+        return set()
+    return set(
+        StepRun.objects.using(execution.using).due_in(execution.run.pk).values_list("queue", flat=True)
+    )

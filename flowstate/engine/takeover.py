@@ -1,0 +1,120 @@
+"""Goes on after a run that ended badly: a new run takes over what is done and not undone."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from flowstate.engine.atomic import run_atomic
+from flowstate.engine.blocks import callers_transaction, in_transaction
+from flowstate.engine.drive import drive
+from flowstate.engine.execution import Execution, KeyTaken
+from flowstate.engine.hooks import announce_start
+from flowstate.engine.keys import exclusive_hash
+from flowstate.engine.look import Next, lock_run, look
+from flowstate.engine.new_run import default_lease, new_rows, new_run
+from flowstate.exceptions import AlreadyRunning
+from flowstate.models import Compensation, Run, StepRun, StepStatus
+from flowstate.models.clock import DbNow
+
+_TAKEN_OVER = (
+    "status",
+    "reason",
+    "result_json",
+    "data_json",
+    "undo",
+    "key",
+    "attempt",
+    "started_at",
+    "ended_at",
+)
+
+
+def continuation_of(old: Execution, user: Any) -> Run:
+    """Return the run that goes on after `old`, which has ended badly; the one there is, or a new one.
+
+    The new run is worked on in this process, as `.run()` does; inside a caller's transaction it is left to
+    workers. The two runs change hands in one commit: from then on only the new one undoes what it took over.
+    Raises `AlreadyRunning` while another live run holds the row.
+    """
+    known = _known(old)
+    if known is not None:
+        return known
+    execution = _take_over(old, user)
+    execution.announce_start = partial(announce_start, execution)
+    try:
+        following = in_transaction(execution, lambda: _hand_over(old, execution))
+    except KeyTaken as err:
+        known = _known(old)
+        if known is not None:
+            return known
+        message = f"Run {old.run.pk} ({old.run.label}) cannot be retried now: another run holds its row."
+        raise AlreadyRunning(message) from err
+    if execution.run.atomic and not execution.enqueued:
+        run_atomic(execution)
+    else:
+        drive(execution, following)
+    return execution.run
+
+
+def _known(old: Execution) -> Run | None:
+    return Run.objects.using(old.using).filter(retry_of=old.run).first()
+
+
+def _take_over(old: Execution, user: Any) -> Execution:
+    action = old.action.bind(old.run.entity) if old.action and old.run.entity else old.action
+    name = old.run.action or old.run.workflow
+    run = new_run(
+        old.workflow,
+        old.action,
+        None,
+        user,
+        input_json=old.run.input_json,
+        retry_of=old.run,
+        content_type_id=old.run.content_type_id,
+        object_id=old.run.object_id,
+        exclusive_key=exclusive_hash(old.declaration.meta, name=name, action=action),
+        wake_at=DbNow(default_lease()),
+    )
+    rows = new_rows(run, old.workflow)
+    for row in rows.values():
+        before = old.rows.get(row.name)
+        if before is not None:
+            _inherit(row, before)
+    return Execution(
+        run=run,
+        rows=rows,
+        workflow=old.workflow,
+        action=old.action,
+        using=old.using,
+        user=user,
+        journaled=False,
+        enqueued=callers_transaction(old.using),
+    )
+
+
+def _inherit(row: StepRun, before: StepRun) -> None:
+    """Let a step of the new run stand where the old run's effect still stands."""
+    if before.compensation == Compensation.DONE:
+        return  # undone: it runs again, under the new run's key
+    if before.status == StepStatus.DONE:
+        row.reflect(**{name: getattr(before, name) for name in _TAKEN_OVER})
+        row.reflect(compensation=before.compensation)
+    elif before.status == StepStatus.UNKNOWN:
+        row.reflect(
+            key=before.key, uncertain=True
+        )  # nobody knows whether it happened: ask under the same key
+
+
+def _hand_over(old: Execution, execution: Execution) -> Next:
+    lock_run(old)
+    taken = [
+        old.rows[row.name].pk
+        for row in execution.rows.values()
+        if row.status == StepStatus.DONE or row.uncertain
+    ]
+    StepRun.objects.using(old.using).give_away(taken)
+    lock_run(execution)
+    if execution.run.atomic or execution.enqueued:
+        return None
+    return look(execution)

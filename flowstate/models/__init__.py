@@ -1,0 +1,19 @@
+"""The journal: runs, their steps and their history. The rows are the truth; messages are only hints."""
+
+from __future__ import annotations
+
+from flowstate.models.run import Run
+from flowstate.models.run_event import EventKind, RunEvent
+from flowstate.models.statuses import Compensation, RunStatus, StepStatus, WaitingFor
+from flowstate.models.step_run import StepRun
+
+__all__ = [
+    "Compensation",
+    "EventKind",
+    "Run",
+    "RunEvent",
+    "RunStatus",
+    "StepRun",
+    "StepStatus",
+    "WaitingFor",
+]

@@ -1,0 +1,154 @@
+"""The verbs of runs: every way a run's status may change, and the filters that read as sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
+
+from django.contrib.contenttypes.models import ContentType
+from django.db import models
+from django.db.models import Prefetch, Q
+
+from flowstate.actions.registry import all_actions
+from flowstate.actions.system import SYSTEM
+from flowstate.models.clock import FAR_FUTURE, DbNow, host_now
+from flowstate.models.statuses import ENDED, LIVE, RunStatus, WaitingFor
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from flowstate.models.run import Run
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    """Filters, and the verbs: one compare-and-set UPDATE each, which returns whether it won."""
+
+    def live(self) -> Self:
+        """Return the runs that have not ended."""
+        return self.filter(status__in=LIVE)
+
+    def ended(self) -> Self:
+        """Return the runs that no verb moves any more."""
+        return self.filter(status__in=ENDED)
+
+    def attention(self) -> Self:
+        """Return the runs that a person must act on."""
+        return self.filter(status=RunStatus.ATTENTION)
+
+    def due(self) -> Self:
+        """Return the runs that somebody should look at now, the longest waiting first."""
+        return self.filter(wake_at__lte=DbNow()).order_by("wake_at")
+
+    def due_in_order(self, order: str) -> Self:
+        """Return the runs that are due, "oldest", "newest" or in "random" order."""
+        if order == "random":
+            return self.due().order_by("?")
+        return self.due().order_by("wake_at" if order == "oldest" else "-wake_at")
+
+    def for_entity(self, entity: models.Model) -> Self:
+        """Return the runs on one row, newest first."""
+        content_type = ContentType.objects.get_for_model(entity)
+        return self.filter(content_type=content_type, object_id=str(entity.pk)).order_by("-pk")
+
+    def visible_to(self, user: Any) -> Self:
+        """Return the runs this user may see: their own, those on rows they may view, or all of them."""
+        if user is SYSTEM:
+            return self
+        if not getattr(user, "is_active", False):
+            return self.none()
+        if user.has_perm("flowstate.view_run"):
+            return self
+        return self.filter(Q(requested_by=user) | Q(content_type__in=_viewable_types(user)))
+
+    def with_steps(self) -> Self:
+        """Read the steps along, in one query for all the runs, without their bulky undo records."""
+        steps = self.model._meta.get_field("step_runs").related_model._base_manager.defer("undo")
+        return self.prefetch_related(Prefetch("step_runs", steps)).select_related(
+            "requested_by", "content_type"
+        )
+
+    # --- verbs ---------------------------------------------------------------------------------
+
+    def lower_wake_up(self, pk: UUID, *, delay: float = 0.0) -> bool:
+        """Have the run looked at in `delay` seconds, if that is earlier than planned."""
+        moment = DbNow(delay)
+        return self.filter(pk=pk, wake_at__gt=moment).update(wake_at=moment) == 1
+
+    def set_wake_up(self, pk: UUID, moment: datetime | models.Func, waiting_for: WaitingFor) -> bool:
+        """Plan when to look next, later than before too: only for who holds the lock of the run's row."""
+        return self.filter(pk=pk, status__in=LIVE).update(wake_at=moment, waiting_for=waiting_for) == 1
+
+    def raise_wake_up(self, pk: UUID, *, lease: float) -> bool:
+        """Have nobody look before a claim ends: only for who holds the lock of the run's row."""
+        return self.filter(pk=pk, status__in=LIVE).update(wake_at=DbNow(lease)) == 1
+
+    def begin_undoing(
+        self,
+        pk: UUID,
+        *,
+        wake_in: float,
+        error: dict[str, Any] | None = None,
+        traceback: str = "",
+        step: str = "",
+    ) -> bool:
+        """Turn a running run round: from now on nothing new starts and what was done is undone."""
+        return self._move(
+            self.filter(pk=pk, status=RunStatus.RUNNING),
+            status=RunStatus.COMPENSATING,
+            error=error,
+            traceback=traceback,
+            failed_step=step,
+            wake_at=DbNow(wake_in),
+            waiting_for=WaitingFor.NOTHING,
+        )
+
+    def request_cancel(self, pk: UUID, *, user_id: Any, label: str) -> bool:
+        """Note who cancelled a run that nobody had cancelled yet; the first one stays."""
+        return self._move(
+            self.filter(pk=pk, status=RunStatus.RUNNING, cancelled_at=None),
+            cancelled_at=host_now(),
+            cancelled_by_id=user_id,
+            cancelled_by_label=label,
+        )
+
+    def need_attention(self, pk: UUID) -> bool:
+        """Leave the run to a person: its undoing failed somewhere."""
+        return self._move(
+            self.filter(pk=pk, status=RunStatus.COMPENSATING),
+            status=RunStatus.ATTENTION,
+            wake_at=FAR_FUTURE,
+            waiting_for=WaitingFor.PERSON,
+        )
+
+    def resume_undoing(self, pk: UUID, *, wake_in: float) -> bool:
+        """Take the run up again after a person acted."""
+        return self._move(
+            self.filter(pk=pk, status=RunStatus.ATTENTION),
+            status=RunStatus.COMPENSATING,
+            wake_at=DbNow(wake_in),
+            waiting_for=WaitingFor.NOTHING,
+        )
+
+    def end(self, pk: UUID, *, was: RunStatus, status: RunStatus, at: datetime, value: Any = None) -> bool:
+        """End a run and free its exclusive key in the same commit; `value` is encoded."""
+        return self._move(
+            self.filter(pk=pk, status=was),
+            status=status,
+            ended_at=at,
+            wake_at=None,
+            waiting_for=WaitingFor.NOTHING,
+            exclusive_key=None,
+            value_json=value,
+        )
+
+    def _move(self, rows: models.QuerySet[Run], **columns: Any) -> bool:
+        return rows.update(**columns) == 1
+
+
+def _viewable_types(user: Any) -> list[ContentType]:
+    models_with_actions = {action.model for action in all_actions()}
+    return [
+        content_type
+        for model, content_type in ContentType.objects.get_for_models(*models_with_actions).items()
+        if user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}")
+    ]

@@ -1,0 +1,261 @@
+"""The verbs of steps: every way the status of a step and of its compensation may change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
+
+from django.db import models
+from django.db.models import Case, F, Q, Value, When
+
+from flowstate.models.clock import DbNow, host_now
+from flowstate.models.statuses import UNSTARTED, Compensation, StepStatus
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from flowstate.models.step_run import StepRun
+
+
+class StepRunQuerySet(models.QuerySet["StepRun"]):
+    """Filters, and the verbs: one compare-and-set UPDATE each, which returns whether it won."""
+
+    def for_run(self, run_id: UUID) -> Self:
+        """Return the steps of one run in their order."""
+        return self.filter(run_id=run_id).order_by("seq")
+
+    def due(self) -> Self:
+        """Return the steps that may be claimed now."""
+        return self.filter(status=StepStatus.READY, wake_at__lte=DbNow())
+
+    def due_in(self, run_id: UUID) -> Self:
+        """Return the steps of one run that may be claimed now."""
+        return self.due().filter(run_id=run_id)
+
+    # --- forward -------------------------------------------------------------------------------
+
+    def claim(self, pk: int, *, seen: StepStatus, attempt: int, lease: float) -> bool:
+        """Take a step for `lease` seconds, raising its fencing token above `attempt`, the one seen."""
+        return self._move(
+            self.filter(pk=pk, status=seen, attempt=attempt),
+            status=StepStatus.RUNNING,
+            attempt=F("attempt") + 1,
+            lease_until=DbNow(lease),
+            wake_at=None,
+            started_at=host_now(),
+        )
+
+    def claim_due(self, pk: int, *, lease: float, celery_task_id: str = "") -> bool:
+        """Take a step that is ready and whose time has come, whatever its token; for lone messages.
+
+        The run's status need not be asked: whoever stops a run cancels its ready steps in the same commit.
+        """
+        return self._move(
+            self.filter(pk=pk, status=StepStatus.READY, wake_at__lte=DbNow()),
+            status=StepStatus.RUNNING,
+            attempt=F("attempt") + 1,
+            lease_until=DbNow(lease),
+            wake_at=None,
+            started_at=host_now(),
+            celery_task_id=celery_task_id,
+        )
+
+    def claim_all(self, run_id: UUID, *, lease: float) -> int:
+        """Take all steps of an atomic run that have not started, for `lease` seconds; return how many."""
+        return self.filter(run_id=run_id, status__in=UNSTARTED).update(
+            status=StepStatus.RUNNING, attempt=F("attempt") + 1, lease_until=DbNow(lease), wake_at=None
+        )
+
+    def make_ready(self, pk: int, *, delay: float = 0.0) -> bool:
+        """Let a blocked step be claimed after `delay` seconds."""
+        return self._move(
+            self.filter(pk=pk, status=StepStatus.BLOCKED), status=StepStatus.READY, wake_at=DbNow(delay)
+        )
+
+    def finish(self, pk: int, *, attempt: int, status: StepStatus, **outcome: Any) -> bool:
+        """Settle a claimed step as done, skipped, failed or unknown; `outcome` are its other columns."""
+        return self._move(
+            self.filter(pk=pk, status=StepStatus.RUNNING, attempt=attempt),
+            status=status,
+            lease_until=None,
+            ended_at=host_now(),
+            **outcome,
+        )
+
+    def extend_lease(self, pk: int, *, attempt: int, lease: float) -> bool:
+        """Let a claim hold for another `lease` seconds from now."""
+        rows = self.filter(pk=pk, status=StepStatus.RUNNING, attempt=attempt)
+        return self._move(rows, lease_until=DbNow(lease))
+
+    def extend_compensation_lease(self, pk: int, *, attempt: int, lease: float) -> bool:
+        """Let a claim on an undoing hold for another `lease` seconds from now."""
+        rows = self.filter(pk=pk, compensation=Compensation.RUNNING, compensation_attempt=attempt)
+        return self._move(rows, lease_until=DbNow(lease))
+
+    def retry_now(self, pk: int, *, attempt: int, lease: float, uncertain: bool) -> bool:
+        """Count a failure and claim the step again at once, under the next token."""
+        return self._move(
+            self.filter(pk=pk, status=StepStatus.RUNNING, attempt=attempt),
+            attempt=F("attempt") + 1,
+            failures=F("failures") + 1,
+            lease_until=DbNow(lease),
+            uncertain=uncertain,
+        )
+
+    def retry_later(self, pk: int, *, attempt: int, delay: float, uncertain: bool) -> bool:
+        """Count a failure and let the step be claimed again after `delay` seconds."""
+        return self._move(
+            self.filter(pk=pk, status=StepStatus.RUNNING, attempt=attempt),
+            status=StepStatus.READY,
+            failures=F("failures") + 1,
+            lease_until=None,
+            wake_at=DbNow(delay),
+            uncertain=uncertain,
+        )
+
+    def hand_back(self, pk: int, *, attempt: int) -> bool:
+        """Let go of a claim before anything was tried: somebody else may take the step now."""
+        return self._move(
+            self.filter(pk=pk, status=StepStatus.RUNNING, attempt=attempt),
+            status=StepStatus.READY,
+            lease_until=None,
+            wake_at=DbNow(),
+        )
+
+    def lose_lease(self, pk: int, *, attempt: int) -> bool:
+        """Take a step away from a claimant whose lease is over; an outside effect may have happened."""
+        return self._move(
+            self.filter(pk=pk, status=StepStatus.RUNNING, attempt=attempt, lease_until__lte=DbNow()),
+            status=StepStatus.READY,
+            lost=F("lost") + 1,
+            lease_until=None,
+            wake_at=DbNow(),
+            uncertain=Q(kind="external") | Q(uncertain=True),
+        )
+
+    def settle_lost(
+        self, pk: int, *, attempt: int, status: StepStatus, error: dict[str, Any] | None = None
+    ) -> bool:
+        """Settle a step whose claim is over and that is not tried again."""
+        return self._move(
+            self.filter(pk=pk, status=StepStatus.RUNNING, attempt=attempt, lease_until__lte=DbNow()),
+            status=status,
+            lost=F("lost") + 1,
+            lease_until=None,
+            error=error,
+            ended_at=host_now(),
+        )
+
+    def expired(self, run_id: UUID) -> Self:
+        """Return the steps of a run whose claim, on them or on their undoing, is over."""
+        return self.for_run(run_id).filter(lease_until__lte=DbNow())
+
+    def stop_unstarted(self, run_id: UUID) -> int:
+        """Cancel what has not started; a step whose effect is in doubt becomes unknown. Return how many."""
+        stopped = Case(
+            When(uncertain=True, then=Value(StepStatus.UNKNOWN)), default=Value(StepStatus.CANCELLED)
+        )
+        return self.filter(run_id=run_id, status__in=UNSTARTED).update(
+            status=stopped, wake_at=None, ended_at=host_now()
+        )
+
+    # --- undoing -------------------------------------------------------------------------------
+
+    def claim_compensation(self, pk: int, *, attempt: int, lease: float) -> bool:
+        """Take the undoing of a step for `lease` seconds."""
+        return self._move(
+            self.filter(pk=pk, compensation=Compensation.PENDING, compensation_attempt=attempt).filter(
+                Q(wake_at=None) | Q(wake_at__lte=DbNow())
+            ),
+            compensation=Compensation.RUNNING,
+            compensation_attempt=F("compensation_attempt") + 1,
+            compensation_started_at=host_now(),
+            lease_until=DbNow(lease),
+            wake_at=None,
+        )
+
+    def undo_in_place(self, pk: int, *, attempt: int, at: datetime) -> bool:
+        """Record an inverse that this very transaction carries out: claim and finish in one."""
+        return self._move(
+            self.filter(pk=pk, compensation=Compensation.PENDING, compensation_attempt=attempt),
+            compensation=Compensation.DONE,
+            compensation_attempt=F("compensation_attempt") + 1,
+            compensation_ended_at=at,
+            wake_at=None,
+        )
+
+    def fail_in_place(self, pk: int, *, attempt: int, error: dict[str, Any]) -> bool:
+        """Record that an inverse could not be carried out."""
+        return self._move(
+            self.filter(pk=pk, compensation=Compensation.PENDING, compensation_attempt=attempt),
+            compensation=Compensation.FAILED,
+            compensation_attempt=F("compensation_attempt") + 1,
+            compensation_failures=F("compensation_failures") + 1,
+            compensation_error=error,
+            compensation_ended_at=host_now(),
+            wake_at=None,
+        )
+
+    def finish_compensation(self, pk: int, *, attempt: int, at: datetime) -> bool:
+        """Record that a claimed undoing succeeded."""
+        return self._move(
+            self.filter(pk=pk, compensation=Compensation.RUNNING, compensation_attempt=attempt),
+            compensation=Compensation.DONE,
+            compensation_ended_at=at,
+            lease_until=None,
+        )
+
+    def fail_compensation(self, pk: int, *, attempt: int, error: dict[str, Any]) -> bool:
+        """Record that a claimed undoing failed for good."""
+        return self._move(
+            self.filter(pk=pk, compensation=Compensation.RUNNING, compensation_attempt=attempt),
+            compensation=Compensation.FAILED,
+            compensation_failures=F("compensation_failures") + 1,
+            compensation_error=error,
+            compensation_ended_at=host_now(),
+            lease_until=None,
+        )
+
+    def retry_compensation(self, pk: int, *, attempt: int, delay: float) -> bool:
+        """Count a failed undoing and let it be claimed again after `delay` seconds."""
+        return self._move(
+            self.filter(pk=pk, compensation=Compensation.RUNNING, compensation_attempt=attempt),
+            compensation=Compensation.PENDING,
+            compensation_failures=F("compensation_failures") + 1,
+            lease_until=None,
+            wake_at=DbNow(delay),
+        )
+
+    def lose_compensation_lease(self, pk: int, *, attempt: int) -> bool:
+        """Take an undoing away from a claimant whose lease is over, so that it is tried again."""
+        return self._move(
+            self.filter(
+                pk=pk,
+                compensation=Compensation.RUNNING,
+                compensation_attempt=attempt,
+                lease_until__lte=DbNow(),
+            ),
+            compensation=Compensation.PENDING,
+            compensation_lost=F("compensation_lost") + 1,
+            lease_until=None,
+        )
+
+    def reopen_compensations(self, run_id: UUID) -> int:
+        """Let the failed undoings of a run be tried again with a fresh budget; return how many."""
+        return self.filter(run_id=run_id, compensation=Compensation.FAILED).update(
+            compensation=Compensation.PENDING,
+            compensation_failures=0,
+            compensation_lost=0,
+            compensation_error=None,
+            compensation_ended_at=None,
+        )
+
+    def give_away(self, pks: Iterable[int]) -> int:
+        """Leave the undoing of these steps to the run that took them over; return how many."""
+        return self.filter(pk__in=pks, compensation__in=(Compensation.PENDING, Compensation.FAILED)).update(
+            compensation=Compensation.NONE, reason="taken over by the retry"
+        )
+
+    def _move(self, rows: models.QuerySet[StepRun], **columns: Any) -> bool:
+        return rows.update(**columns) == 1

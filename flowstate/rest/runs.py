@@ -1,0 +1,99 @@
+"""Runs over HTTP: list and look at those one may see, cancel and retry those one may operate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rest_framework import filters, serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from flowstate.engine.authority import may_operate
+from flowstate.models import Run, RunStatus
+from flowstate.rest.answers import answer
+from flowstate.rest.errors import ErrorAnswers
+from flowstate.rest.locations import location_of
+from flowstate.rest.pagination import RunPagination
+from flowstate.rest.requests import input_of
+from flowstate.rest.serializers import CancelSerializer, RetrySerializer, RunDetailSerializer, RunSerializer
+from flowstate.rest.transactions import OwnTransactions
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from rest_framework.request import Request
+    from rest_framework.views import APIView
+
+
+class RunFilters(serializers.Serializer[Any]):
+    """What a list of runs can be narrowed down by, each once."""
+
+    status = serializers.ChoiceField(choices=RunStatus.choices, required=False, allow_blank=True)
+    action = serializers.CharField(required=False, allow_blank=True, max_length=255)
+    workflow = serializers.CharField(required=False, allow_blank=True, max_length=255)
+
+
+class RunFilter(filters.BaseFilterBackend):
+    """`?status=attention&action=shop.order.checkout&workflow=shop.workflows.Checkout`, matched exactly."""
+
+    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: APIView) -> QuerySet[Any]:
+        """Return the runs that are asked for. Raises ValidationError for an unknown status."""
+        asked = RunFilters(data=request.query_params.dict())
+        asked.is_valid(raise_exception=True)
+        return queryset.filter(**{name: value for name, value in asked.validated_data.items() if value})
+
+
+class RunViewSet(ErrorAnswers, OwnTransactions, viewsets.ReadOnlyModelViewSet[Run]):
+    """The runs that the user may see; all others are not found.
+
+    The project's default authentication and permissions apply.
+    """
+
+    queryset = Run.objects.all()
+    serializer_class = RunDetailSerializer
+    pagination_class = RunPagination
+    filter_backends = (RunFilter,)
+
+    def get_queryset(self) -> QuerySet[Run]:
+        """Return the visible runs with their steps, in a constant number of queries."""
+        return Run.objects.visible_to(self.request.user).with_steps()
+
+    def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
+        """Return the short form for lists; routes of verbs name what is sent to them."""
+        return RunSerializer if self.action == "list" else super().get_serializer_class()
+
+    @action(detail=True, methods=["post"], serializer_class=CancelSerializer)
+    def cancel(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Stop a run and have undone what was done; 202 while it is being undone."""
+        run = self._operable_run()
+        given = self._input(request)
+        run.cancel(request.user, given["reason"])
+        return self._shown(run) if run.finished else answer(run, self)
+
+    @action(detail=True, methods=["post"], serializer_class=RetrySerializer)
+    def retry(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Go on with a run that needs a person or ended badly; `Location` names the run that goes on."""
+        run = self._operable_run()
+        self._input(request)
+        again = run.retry(request.user)
+        # In place it is the undoing that is retried: once that is done, what was asked for is done.
+        undone = again.pk == run.pk and again.finished
+        response = self._shown(again) if undone else answer(again, self)
+        location = location_of(again, request)
+        if location is not None:
+            response["Location"] = location
+        return response
+
+    def _operable_run(self) -> Run:
+        run = self.get_object()
+        if not may_operate(run, self.request.user):
+            self.permission_denied(self.request)
+        return run
+
+    def _shown(self, run: Run) -> Response:
+        return Response(RunDetailSerializer(run, context=self.get_serializer_context()).data)
+
+    def _input(self, request: Request) -> dict[str, Any]:
+        serializer = self.get_serializer(data=input_of(request))
+        serializer.is_valid(raise_exception=True)
+        validated: dict[str, Any] = serializer.validated_data
+        return validated

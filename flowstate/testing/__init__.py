@@ -1,0 +1,12 @@
+"""For the tests of projects that use flowstate: carry runs in the test's own process, move the clock.
+
+Inside a `TestCase` nothing is published, since its transaction never commits; `carry_due` does what workers
+would have done.
+"""
+
+from __future__ import annotations
+
+from flowstate.testing.carrying import carry_due
+from flowstate.testing.time import move_clock
+
+__all__ = ["carry_due", "move_clock"]

@@ -1,0 +1,33 @@
+"""Resolves the engine late: the verbs that declarations and rows offer, but the engine carries out.
+
+Everything else imports upwards only. These few arrows would point back (an action starts a run, a run
+cancels itself), so they are named here, in one place, and bound at call time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flowstate.models import Run
+
+
+def start(**request: Any) -> Run:
+    """Start a run; the arguments and the errors are those of `flowstate.engine.start.start`."""
+    from flowstate.engine.start import start as engine_start  # late: the engine sits above
+
+    return engine_start(**request)
+
+
+def cancel(run: Run, *, user: Any, reason: str = "") -> None:
+    """Cancel a live run; see `flowstate.engine.operate.cancel`."""
+    from flowstate.engine.operate import cancel as engine_cancel  # late: the engine sits above
+
+    engine_cancel(run, user=user, reason=reason)
+
+
+def retry(run: Run, *, user: Any) -> Run:
+    """Go on with a run that needs a person or ended badly; see `flowstate.engine.operate.retry`."""
+    from flowstate.engine.operate import retry as engine_retry  # late: the engine sits above
+
+    return engine_retry(run, user=user)

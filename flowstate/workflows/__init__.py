@@ -1,0 +1,29 @@
+"""DECLARATION: what a workflow is, before anything runs. Pure Python: no rows, no Celery, no HTTP."""
+
+from __future__ import annotations
+
+from flowstate.workflows.builder import WorkflowBuilder
+from flowstate.workflows.context import Context
+from flowstate.workflows.declaration import Declaration
+from flowstate.workflows.entities import CreateStep, DeleteStep, UpdateStep
+from flowstate.workflows.options import Options
+from flowstate.workflows.policies import Retry
+from flowstate.workflows.registry import register
+from flowstate.workflows.steps import Kind, Step, step
+from flowstate.workflows.workflow import Workflow
+
+__all__ = [
+    "Context",
+    "CreateStep",
+    "Declaration",
+    "DeleteStep",
+    "Kind",
+    "Options",
+    "Retry",
+    "Step",
+    "UpdateStep",
+    "Workflow",
+    "WorkflowBuilder",
+    "register",
+    "step",
+]

@@ -1,0 +1,3 @@
+"""Fixtures that all suites share."""
+
+from __future__ import annotations

@@ -1,0 +1,1 @@
+"""A stall with three products: the app whose actions the engine's tests run."""

@@ -1,0 +1,1 @@
+"""Whole stories: several parts together, as a project uses them."""

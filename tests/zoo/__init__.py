@@ -1,0 +1,3 @@
+"""An app of awkward models."""
+
+from __future__ import annotations
