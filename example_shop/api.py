@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.routers import DefaultRouter
@@ -37,11 +36,10 @@ class OrderSerializer(serializers.ModelSerializer[Order]):
         read_only_fields = ("status", "total")
 
     def create(self, validated_data: dict[str, Any]) -> Order:
-        user: User = self.context["request"].user
-        customer, _ = Customer.objects.get_or_create(user=user, defaults={"name": user.get_username()})
         quantities: dict[Product, int] = {}
         for line in validated_data["lines"]:
             quantities[line["product"]] = quantities.get(line["product"], 0) + line["quantity"]
+        customer = Customer.objects.of(self.context["request"].user)
         return Order.objects.place(customer, quantities)
 
 

@@ -14,12 +14,21 @@ from django.urls import reverse
 from flowstate import Action, Actions, UpdateStep, has_perm, is_owner
 
 
+class CustomerQuerySet(models.QuerySet["Customer"]):
+    def of(self, user: User) -> Customer:
+        """Return the customer who logs in as this user; whoever orders for the first time becomes one."""
+        customer, _ = self.get_or_create(user=user, defaults={"name": user.get_full_name() or user.username})
+        return customer
+
+
 class Customer(models.Model):
     """Somebody who buys; logs in as `user`."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="customer")
     name = models.CharField(max_length=100)
     address = models.CharField(max_length=200, blank=True)
+
+    objects = CustomerQuerySet.as_manager()
 
     def __str__(self) -> str:
         return self.name

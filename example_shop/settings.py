@@ -82,7 +82,6 @@ TIME_ZONE = os.environ.get("TIME_ZONE", "UTC")
 USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
-STATICFILES_DIRS: list[str] = []
 
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "products"

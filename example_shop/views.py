@@ -41,10 +41,7 @@ def products(request: HttpRequest) -> HttpResponse:
     form = OrderForm(Product.objects.all(), request.POST)
     if not form.is_valid():
         return render(request, "shop/products.html", {"form": form}, status=400)
-    customer, _ = Customer.objects.get_or_create(
-        user=request.user, defaults={"name": request.user.get_full_name() or request.user.get_username()}
-    )
-    return redirect(Order.objects.place(customer, form.quantities()))
+    return redirect(Order.objects.place(Customer.objects.of(request.user), form.quantities()))
 
 
 @login_required

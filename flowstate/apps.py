@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
 
@@ -19,5 +20,7 @@ class FlowstateConfig(AppConfig):
         from flowstate import checks, logs  # noqa: PLC0415
         from flowstate.carriers import celery, sweeper  # noqa: F401, PLC0415 - register with Celery
 
+        # A workflow under a name of its own is found by being imported, in every process.
+        autodiscover_modules("workflows")
         checks.register_all()
         logs.connect()

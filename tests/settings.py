@@ -108,6 +108,15 @@ SECRET_KEY = "tests"  # noqa: S105 - nothing here is secret
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast
 ROOT_URLCONF = "tests.urls"
 STATIC_URL = "static/"
+LOGIN_URL, LOGIN_REDIRECT_URL, LOGOUT_REDIRECT_URL = "login", "products", "products"
+REST_FRAMEWORK = {"EXCEPTION_HANDLER": "flowstate.rest.exception_handler"}
+
+# What the example shop is told beside; its tests start a bank of their own.
+DATA_DIR = Path(tempfile.gettempdir()) / TEST_NAME
+BANK_URL = "http://127.0.0.1:9"  # discard: nobody answers
+BANK_TIMEOUT = 1.0
+BANK_LEDGER = DATA_DIR / "bank.sqlite3"
+
 USE_TZ = True
 
 # --- Celery: how the tests carry steps ---

@@ -18,6 +18,7 @@ from flowstate.actions.actions import ActionSet, actions_of
 from flowstate.admin import display, links
 from flowstate.admin.action_page import ActionPage
 from flowstate.admin.views import own_view
+from flowstate.exceptions import DeclarationInvalid
 from flowstate.models import Run
 
 if TYPE_CHECKING:
@@ -39,6 +40,13 @@ class ActionsAdminMixin(AnyModelAdmin):
     latest_runs = 10
     """Runs that the page of a row lists."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse a class on which Django's own methods would come first and hide these."""
+        super().__init_subclass__(**options)
+        if cls.__mro__.index(admin.ModelAdmin) < cls.__mro__.index(ActionsAdminMixin):
+            message = f"{cls.__name__} must name ActionsAdminMixin before ModelAdmin, or its pages stay as they are."
+            raise DeclarationInvalid(message)
+
     def get_urls(self) -> list[URLPattern]:
         """Return a page for the actions of the collection, one for those of rows, and the stock ones."""
         prefix = f"{self.opts.app_label}_{self.opts.model_name}"
@@ -56,9 +64,9 @@ class ActionsAdminMixin(AnyModelAdmin):
         """Return the list of rows with the buttons of the collection's actions."""
         response = super().changelist_view(request, extra_context)
         # Neither the pages of admin actions, such as "delete selected", nor redirects.
-        if not isinstance(response, TemplateResponse) or "cl" not in (response.context_data or {}):
+        if not isinstance(response, TemplateResponse) or "cl" not in (context := response.context_data or {}):
             return response
-        buttons = self._buttons(request, None)
+        buttons = [] if context["is_popup"] else self._buttons(request, None)
         return _around(response, "admin/flowstate/actions/change_list.html", flowstate_buttons=buttons)
 
     def render_change_form(

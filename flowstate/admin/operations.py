@@ -18,7 +18,7 @@ from flowstate.admin import display, links, run_page
 from flowstate.admin.reports import report
 from flowstate.engine.authority import may_operate
 from flowstate.exceptions import FlowstateError
-from flowstate.models import Compensation, Run, RunStatus, StepStatus
+from flowstate.models import Compensation, Run, RunStatus, StepRun, StepStatus
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -84,7 +84,8 @@ def operate(
 def _perform(
     model_admin: ModelAdmin[Run], operation: Operation, request: HttpRequest, run: Run
 ) -> HttpResponse:
-    reason = request.POST.get("reason", "").strip()[:LONGEST_REASON]
+    # PostgreSQL stores no NUL characters, and no field of a page can send one.
+    reason = request.POST.get("reason", "").replace("\x00", "").strip()[:LONGEST_REASON]
     needed_attention = run.status == RunStatus.ATTENTION
     try:
         result = operation.perform(run, request.user, reason)
@@ -113,9 +114,14 @@ def _ask_cancel(run: Run) -> str:
 
 
 def _to_undo(run: Run) -> list[str]:
-    done = (StepStatus.DONE, StepStatus.UNKNOWN)
-    rows = [row for row in run.steps if row.status in done and row.compensation == Compensation.PENDING]
-    return [row.name for row in reversed(rows)]
+    pending = [row for row in reversed(run.steps) if row.compensation == Compensation.PENDING]
+    return [name for name in map(_undone_by_cancel, pending) if name]
+
+
+def _undone_by_cancel(row: StepRun) -> str:
+    if row.status == StepStatus.RUNNING:
+        return gettext("%(step)s, once it has finished") % {"step": row.name}
+    return row.name if row.uncertain or row.status in {StepStatus.DONE, StepStatus.UNKNOWN} else ""
 
 
 def _cancel(run: Run, user: Any, reason: str) -> Run:

@@ -39,6 +39,11 @@ def _outcome(run: Run) -> tuple[int, str]:
             )
         case RunStatus.RUNNING:
             level, text = messages.INFO, _going_on(run)
+        case RunStatus.COMPENSATING if run.cancelled_at is not None:
+            level, text = (
+                messages.INFO,
+                gettext("%(name)s is being cancelled: what had been done is being undone."),
+            )
         case _:
             level, text = messages.ERROR, f"{_failure(run)} {_undoing(run)}"
     facts = {"name": _name(run), "step": run.failed_step, "detail": (run.error or {}).get("detail", "")}
@@ -50,8 +55,6 @@ def _name(run: Run) -> str:
 
 
 def _failure(run: Run) -> str:
-    if run.cancelled_at is not None:
-        return gettext("%(name)s is being cancelled.")
     if run.failed_step:
         return gettext("%(name)s failed at step %(step)s: %(detail)s")
     return gettext("%(name)s failed: %(detail)s")

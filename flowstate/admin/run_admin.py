@@ -74,8 +74,9 @@ class RunAdmin(RunModelAdmin):
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Return whether the index lists runs: for those who may see more than their own."""
-        viewable = {f"{model.app_label}.view_{model.model_name}" for model in _models_with_actions()}
-        return any(request.user.has_perm(perm) for perm in ("flowstate.view_run", *sorted(viewable)))
+        models = {action.model._meta for action in all_actions()}
+        enough = ["flowstate.view_run", *(f"{model.app_label}.view_{model.model_name}" for model in models)]
+        return any(request.user.has_perm(permission) for permission in enough)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return False: actions start runs."""
@@ -201,7 +202,3 @@ class RunAdmin(RunModelAdmin):
     def took(self, run: Run) -> str:
         """Return how long it took, or has taken so far."""
         return display.run_duration(run)
-
-
-def _models_with_actions() -> list[Any]:
-    return [action.model._meta for action in all_actions()]

@@ -10,25 +10,36 @@ from typing import Any
 from celery import bootsteps
 from celery.signals import celeryd_init
 
-from django.db import connections
+from django.db import connections, router
 
 from flowstate.conf import settings
+from flowstate.engine.recover import end_leases_of_the_gone
 from flowstate.engine.sweep import sweep
+from flowstate.models import Run
 
 logger = logging.getLogger("flowstate.sweep")
 
 
 class Sweeper(bootsteps.StartStopStep):
-    """Sweeps every FLOWSTATE["SWEEP_INTERVAL"] seconds, give or take a fifth, and once at the start."""
+    """Sweeps every FLOWSTATE["SWEEP_INTERVAL"] seconds, give or take a fifth.
+
+    At the start, and when a child of the worker's pool has disappeared, it also ends the leases of processes
+    that no longer exist on this machine.
+    """
+
+    requires = ("celery.worker.components:Pool",)
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._children: set[int] = set()
 
     def start(self, parent: Any) -> None:
         """Begin to sweep."""
-        self._thread = threading.Thread(target=self._sweep, name="flowstate-sweeper", daemon=True)
+        self._thread = threading.Thread(
+            target=self._sweep, args=(parent,), name="flowstate-sweeper", daemon=True
+        )
         self._thread.start()
 
     def stop(self, parent: Any) -> None:
@@ -37,16 +48,31 @@ class Sweeper(bootsteps.StartStopStep):
         if self._thread is not None:
             self._thread.join(timeout=5)
 
-    def _sweep(self) -> None:
+    def _sweep(self, parent: Any) -> None:
+        somebody_died = True  # before this worker began, for all it knows
         while not self._stopping.is_set():
             try:
+                if somebody_died:
+                    end_leases_of_the_gone(router.db_for_write(Run))
                 sweep()
             except Exception:
                 logger.exception("A sweep failed; the next one comes.")
             finally:
                 connections.close_all()  # a child forked meanwhile must not inherit an open connection
             jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads workers, no secret
-            self._stopping.wait(settings().sweep_interval * jitter)
+            somebody_died = self._wait(parent, settings().sweep_interval * jitter)
+
+    def _wait(self, parent: Any, seconds: float) -> bool:
+        """Wait; return early, and True, when a child of the pool has disappeared."""
+        pool = getattr(parent, "pool", None)
+        for _tick in range(max(1, round(seconds))):
+            if self._stopping.wait(min(seconds, 1.0)):
+                return False
+            now = set(pool.info.get("processes", ())) if pool is not None else set()
+            died, self._children = self._children - now, now
+            if died:
+                return True
+        return False
 
 
 @celeryd_init.connect(dispatch_uid="flowstate.sweeper")

@@ -37,6 +37,7 @@ from flowstate.engine.time_limit import time_limit
 from flowstate.exceptions import RunTimeout, StepInterrupted, StepTimeout, ValueNotSerializable
 from flowstate.models import EventKind, Run, RunEvent, RunStatus, StepRun, StepStatus
 from flowstate.models.clock import DbNow, host_now
+from flowstate.models.processes import own_name
 from flowstate.workflows.steps import Step
 
 ROLLED_BACK = "rolled back with the whole run"
@@ -100,7 +101,7 @@ def _carry_out(execution: Execution, started: float) -> None:
     if not execution.journaled:
         execution.announce_start()
     for name in execution.declaration.order:
-        if not execution.rows[name].settled:  # a retry has taken it over
+        if name not in execution.inherited:
             _refuse_late(execution, started, name)
             _carry_out_step(execution, execution.rows[name], execution.step(name))
     _end(execution)
@@ -157,7 +158,7 @@ def _end(execution: Execution) -> None:
         insert(run, rows, execution.using)
     record_problem(execution, problem)
     _record_attempts(execution)
-    announce_end(execution)
+    announce_end(execution, RunStatus.SUCCEEDED)
     execution.stage(execution.now_journaled)
 
 
@@ -179,14 +180,15 @@ def _end_row(execution: Execution, value: Any) -> None:
 
 def _settle_rows(execution: Execution, rows: list[StepRun]) -> None:
     for row in rows:
-        if not row.lease_until:  # taken over from the run that this one retries
+        if row.name in execution.inherited:
             continue
         columns = {
             name: getattr(row, name)
             for name in ("reason", "failures", "uncertain", "result_json", "data_json", "undo", "error")
         }
         steps = StepRun.objects.using(execution.using)
-        if not steps.finish(row.pk, attempt=row.attempt, status=StepStatus(row.status), **columns):
+        at = row.ended_at or host_now()
+        if not steps.finish(row.pk, attempt=row.attempt, status=StepStatus(row.status), at=at, **columns):
             raise LostClaim
 
 
@@ -199,11 +201,17 @@ def _insert_run(execution: Execution) -> None:
 
 def _journal_as_running(execution: Execution) -> None:
     """Commit the run and its steps as claimed, before the transaction in which outside calls are made."""
+    open_as_running(execution)
+    in_transaction(execution, lambda: None)
+
+
+def open_as_running(execution: Execution) -> None:
+    """Let every step of a new run that has not settled be this process's; nothing is stored yet."""
     lease = atomic_lease(execution)
     execution.run.reflect(wake_at=DbNow(lease))
     for row in execution.rows.values():
-        row.reflect(status=StepStatus.RUNNING, attempt=1, lease_until=DbNow(lease))
-    in_transaction(execution, lambda: None)
+        if row.name not in execution.inherited:
+            row.reflect(status=StepStatus.RUNNING, attempt=1, lease_until=DbNow(lease), claimed_by=own_name())
 
 
 def _forget(execution: Execution) -> None:
@@ -220,7 +228,8 @@ def _record_failure(execution: Execution, failure: _Failed) -> Next:
     """Record, after the rollback, how the run failed; return what is to be undone outside."""
     rows = execution.rows
     for row in rows.values():
-        _reflect_rollback(row, execution.step(row.name))
+        if row.name not in execution.inherited:
+            _reflect_rollback(row, execution.step(row.name))
     described = describe(failure.error, step=failure.step, action=execution.action)
     status = StepStatus.UNKNOWN if failure.in_doubt else StepStatus.FAILED
     rows[failure.step].reflect(status=status, error=described.error, ended_at=host_now())
@@ -254,7 +263,8 @@ def _record_lost(execution: Execution) -> Next:
     if execution.run.status == RunStatus.RUNNING:
         return None
     for row in execution.rows.values():
-        _reflect_rollback(row, execution.step(row.name))
+        if row.name not in execution.inherited:
+            _reflect_rollback(row, execution.step(row.name))
     _settle_rows(execution, list(execution.rows.values()))
     return look(execution)
 
@@ -285,7 +295,7 @@ def _insert_failed(execution: Execution, described: Described, error: BaseExcept
     _record_attempts(execution)
     execution.announce_start()
     announce_step_failed(execution, step, error)
-    announce_end(execution)
+    announce_end(execution, RunStatus.FAILED)
 
 
 def _record_attempts(execution: Execution) -> None:

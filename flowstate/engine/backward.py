@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connections
 
-from flowstate.engine import inverse
+from flowstate.engine import entities
 from flowstate.engine.blocks import LostClaim, in_transaction
 from flowstate.engine.contention import is_contention
 from flowstate.engine.contexts import compensation_context_of
@@ -48,9 +48,9 @@ def undo_step(execution: Execution, name: str) -> Next:
 
 def _by_inverse(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
     def work() -> Next:
-        inverse.undo(
+        entities.undo(
             row.undo or {},
-            allowed_models=inverse.models_of(execution.declaration, execution.run.entity_model),
+            allowed_models=entities.models_of(execution.declaration, execution.run.entity_model),
             using=execution.using,
         )
         return _undone(execution, row, StepRun.objects.using(execution.using).undo_in_place)
@@ -170,7 +170,7 @@ def _again(execution: Execution, row: StepRun, error: dict[str, Any], delay: flo
         raise LostClaim
     if delay:
         Run.objects.using(execution.using).lower_wake_up(execution.run.pk, delay=delay)
-        publish_run(execution, row.queue)
+        publish_run(execution, row.queue, delay=delay)
     return look(execution)
 
 

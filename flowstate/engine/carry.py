@@ -7,28 +7,79 @@ finds nothing to do has cost one statement.
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from uuid import UUID
 
 from django.db import router
 
+from flowstate.conf import settings
 from flowstate.engine.atomic import atomic_lease, run_atomic
 from flowstate.engine.blocks import in_transaction
 from flowstate.engine.drive import drive
 from flowstate.engine.execution import Execution
-from flowstate.engine.loading import load
+from flowstate.engine.loading import hold
 from flowstate.engine.look import Forward, Next, lock_run, look, read_steps
 from flowstate.exceptions import StepUnknown, WorkflowUnknown
-from flowstate.models import Run, RunStatus, StepRun, StepStatus
+from flowstate.models import Run, RunStatus, StepRun, StepStatus, WaitingFor
 from flowstate.models.clock import host_now
+from flowstate.models.run_verbs import RunQuerySet
 
 logger = logging.getLogger("flowstate.carrier")
+
+
+SLICE = 0.2
+"""Seconds after which a drain begins no further run: Celery's prefetch must not hold wake-ups back."""
+
+PUT_OFF = 10.0
+"""Seconds for which a run that this worker cannot move on is left alone."""
+
+STAY = 1.0
+"""Seconds after which a run that takes long is left to whoever is free, between two of its steps."""
 
 
 def carry_run(run_id: str, *, queue: str) -> str:
     """Work on a run as far as this worker may; return its status afterwards, "" if there was nothing to do."""
     execution = _load(UUID(run_id), queue)
-    if execution is None:
-        return ""
+    return "" if execution is None else _carry(execution)
+
+
+def drain(queue: str, *, wake_next: Callable[[], None], stopping: Callable[[], bool]) -> int:
+    """Work on what is due for a queue, one run to its end after the other; return how many were taken up.
+
+    Begins no further run after 0.2 s, and none once `stopping()`. `wake_next` is called before the first
+    step if there is more to do, so that others join in and a long step holds nobody up, and at the end.
+    """
+    using = router.db_for_write(Run)
+    until = time.monotonic() + SLICE
+    taken: set[UUID] = set()
+    while not stopping() and time.monotonic() < until:
+        rows = list(StepRun.objects.using(using).of_next_run(_due(queue, using)))
+        if not rows:
+            return len(taken)
+        if not taken and _due(queue, using)[1:2].exists():
+            wake_next()
+        _take_next(rows, queue, using, taken)
+    wake_next()
+    return len(taken)
+
+
+def _due(queue: str, using: str) -> RunQuerySet:
+    unnamed = [""] if queue == settings().default_queue else []
+    return Run.objects.using(using).due_for([queue, *unnamed])
+
+
+def _take_next(rows: list[StepRun], queue: str, using: str, taken: set[UUID]) -> None:
+    run_id = rows[0].run_id
+    execution = _hold(rows, queue, using)
+    worked = execution is not None and _carry(execution)
+    if run_id in taken or not worked:
+        # Not ours to do, or somebody was faster: out of the way, or it would be the next one again.
+        Run.objects.using(using).put_off(run_id, delay=PUT_OFF)
+    taken.add(run_id)
+
+
+def _carry(execution: Execution) -> str:
     if execution.run.atomic and execution.run.status == RunStatus.RUNNING:
         return _carry_whole(execution)
     if execution.run.status == RunStatus.COMPENSATING:
@@ -73,6 +124,8 @@ def _claim(execution: Execution, row: StepRun, *, celery_task_id: str = "") -> b
     if not rows.claim_due(row.pk, lease=lease, celery_task_id=celery_task_id):
         return False
     row.reflect(status=StepStatus.RUNNING, attempt=row.attempt + 1, started_at=host_now())
+    if execution.run.waiting_for == WaitingFor.TIME:
+        Run.objects.using(execution.using).wait_no_longer(execution.run.pk)
     return True
 
 
@@ -93,6 +146,7 @@ def _claim_all(execution: Execution) -> bool:
         return False
     Run.objects.using(execution.using).raise_wake_up(execution.run.pk, lease=lease)
     read_steps(execution)
+    execution.inherited = frozenset(row.name for row in execution.rows.values() if row.settled)
     return True
 
 
@@ -102,12 +156,18 @@ def _look(execution: Execution) -> Next:
 
 
 def _load(run_id: UUID, queue: str) -> Execution | None:
+    using = router.db_for_write(Run)
+    rows = list(StepRun.objects.using(using).for_run(run_id).select_related("run"))
+    # No rows: pruned, or rolled back with the transaction that published it.
+    return _hold(rows, queue, using) if rows else None
+
+
+def _hold(rows: list[StepRun], queue: str, using: str) -> Execution | None:
     try:
-        execution = load(run_id, using=router.db_for_write(Run))
-    except Run.DoesNotExist:  # pruned, or rolled back with the transaction that published it
-        return None
+        execution = hold(rows, using=using)
     except (WorkflowUnknown, StepUnknown) as unknown:
         logger.warning("%s The run stays as it is for a worker that knows it.", unknown)
         return None
     execution.carried, execution.queue = True, queue
+    execution.leave_at = time.monotonic() + STAY
     return execution

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +13,7 @@ from django.db import IntegrityError, connections
 from flowstate.actions.bound import BoundAction
 from flowstate.conf import settings
 from flowstate.engine.decide import RunState, StepState, sole_successor
-from flowstate.engine.handover import publish_run, publish_step
+from flowstate.engine.handover import publish_step, wake
 from flowstate.exceptions import StepUnknown
 from flowstate.models import Run, RunStatus, StepRun, StepStatus
 from flowstate.workflows.graph import dependents
@@ -37,6 +39,8 @@ class Execution:
     carried: bool = False
     """Whether a worker works on the run; then background steps are done here too."""
     queue: str = ""
+    leave_at: float = math.inf
+    """When a worker stops going on with the run by itself, on the monotonic clock."""
     passive: bool = False
     """Whether this process only looks and claims nothing, as the sweeper does."""
     user: Any = UNREAD
@@ -46,6 +50,8 @@ class Execution:
     enqueued: bool = False
     """Whether the whole run is left to workers from the start."""
     after_commit: list[Callable[[], None]] = field(default_factory=list)
+    inherited: frozenset[str] = frozenset()
+    """In a retry: the steps that stand as the earlier run left them."""
     attempts_failed: list[tuple[str, int, dict[str, Any]]] = field(default_factory=list)
     """In an atomic workflow: failed attempts that the history is told of with the run's end."""
 
@@ -106,6 +112,8 @@ class Execution:
             return False
         if not self.carried:
             return not row.background
+        if time.monotonic() > self.leave_at:
+            return False
         return (row.queue or settings().default_queue) == self.queue
 
     # --- memory follows the commit -------------------------------------------------------------
@@ -150,7 +158,8 @@ class Execution:
             raise KeyTaken from err
         self.announce_start()
         if self.enqueued:
-            publish_run(self)
+            for queue in {row.queue for row in self.rows.values() if row.status == StepStatus.READY}:
+                wake(self, queue)
         else:
             self._publish_foreign_steps()
         self.stage(self.now_journaled)

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.db import connections
@@ -24,6 +25,7 @@ from flowstate.engine.look import Forward, Next, claim_successor, end_run, lock_
 from flowstate.engine.time_limit import TimeLimit, time_limit
 from flowstate.exceptions import StepInterrupted, StepTimeout, ValueNotSerializable
 from flowstate.models import EventKind, Run, RunEvent, RunStatus, StepRun, StepStatus
+from flowstate.models.clock import host_now
 from flowstate.models.values import encode
 from flowstate.workflows.context import Context
 from flowstate.workflows.entities import CreateStep, DeleteStep, UpdateStep
@@ -166,9 +168,13 @@ def _record(execution: Execution, name: str, outcome: Outcome) -> Next:
     if successor is None and execution.all_settled_but(row):
         return _record_last(execution, row, outcome)
     direct = successor is not None and execution.belongs_here(successor)
-    if not direct:
+    if direct and successor is not None:
+        lease = execution.lease(execution.step(successor.name))
+        if lease < execution.lease(execution.step(name)):  # else somebody would look too late
+            Run.objects.using(execution.using).lower_wake_up(execution.run.pk, delay=lease)
+    else:
         lock_run(execution)
-    _finish(execution, row, outcome)
+    _finish(execution, row, outcome, host_now())
     if outcome.status == StepStatus.DONE:
         announce_step_done(execution, name)
     if direct and successor is not None:
@@ -180,21 +186,22 @@ def _record(execution: Execution, name: str, outcome: Outcome) -> Next:
 
 def _record_last(execution: Execution, row: StepRun, outcome: Outcome) -> Next:
     """Write the outcome of the last step and the run's end: what has settled elsewhere has for good."""
+    at = host_now()
     row.reflect(status=outcome.status, **outcome.columns)
     if outcome.status == StepStatus.DONE:
         announce_step_done(execution, row.name)
     ended = end_run(execution, RunStatus.SUCCEEDED)
     if not ended:
         lock_run(execution)  # somebody stopped the run meanwhile
-    _finish(execution, row, outcome)
+    _finish(execution, row, outcome, at)
     return None if ended else look(execution)
 
 
-def _finish(execution: Execution, row: StepRun, outcome: Outcome) -> None:
+def _finish(execution: Execution, row: StepRun, outcome: Outcome, at: datetime) -> None:
     rows = StepRun.objects.using(execution.using)
-    if not rows.finish(row.pk, attempt=row.attempt, status=outcome.status, **outcome.columns):
+    if not rows.finish(row.pk, attempt=row.attempt, status=outcome.status, at=at, **outcome.columns):
         raise LostClaim
-    execution.know(row, status=outcome.status, **outcome.columns)
+    execution.know(row, status=outcome.status, ended_at=at, **outcome.columns)
 
 
 def _failed(
@@ -221,6 +228,10 @@ def _again(
 ) -> Next:
     row, rows = execution.rows[name], StepRun.objects.using(execution.using)
     lock_run(execution)
+    if execution.run.status != RunStatus.RUNNING:  # somebody stopped the run: nothing is tried again
+        failures = row.failures + 1
+        outcome = failure_of(execution, row, step, error, failures=failures, uncertain=uncertain)
+        return _give_up(execution, name, outcome, error)
     described = describe(error, step=name, action=execution.action)
     RunEvent.objects.using(execution.using).record(
         execution.run,
@@ -244,7 +255,7 @@ def _again(
 def _give_up(execution: Execution, name: str, outcome: Outcome, error: BaseException) -> Next:
     """Record that a step has failed for good; unless it is optional, so has the run."""
     lock_run(execution)
-    _finish(execution, execution.rows[name], outcome)
+    _finish(execution, execution.rows[name], outcome, host_now())
     announce_step_failed(execution, name, error)
     return look(execution) if outcome.forgiven else stop(execution, error, step=name)
 

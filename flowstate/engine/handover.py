@@ -21,16 +21,25 @@ logger = logging.getLogger("flowstate.carrier")
 class Carrier(Protocol):
     """What brings runs and steps to a process that works on them. A message is a hint, the row decides."""
 
-    def carry_run(self, run_id: str, *, queue: str) -> None:
-        """Have somebody who serves the queue look at a run."""
+    def wake(self, *, queue: str) -> None:
+        """Have somebody who serves the queue look for work."""
+
+    def carry_run(self, run_id: str, *, queue: str, delay: float) -> None:
+        """Have somebody who serves the queue look at a run, in `delay` seconds."""
 
     def carry_step(self, step_run_id: int, *, queue: str, delay: float) -> None:
         """Have somebody who serves the queue take a step, in `delay` seconds."""
 
 
-def publish_run(execution: Execution, queue: str = "") -> None:
-    """Publish a run when the open transaction commits."""
-    send = partial(_carry_run, str(execution.run.pk), queue or settings().default_queue)
+def wake(execution: Execution, queue: str = "") -> None:
+    """Have a queue looked through when the open transaction commits: for new runs, however many."""
+    send = partial(_wake, queue or settings().default_queue)
+    transaction.on_commit(send, using=execution.using, robust=True)
+
+
+def publish_run(execution: Execution, queue: str = "", *, delay: float = 0.0) -> None:
+    """Publish a run when the open transaction commits: for one that was looked after already."""
+    send = partial(_carry_run, str(execution.run.pk), queue or settings().default_queue, delay)
     # Not before commit: a fast worker would find no row.
     transaction.on_commit(send, using=execution.using, robust=True)
 
@@ -45,9 +54,16 @@ def _carrier() -> Carrier:
     return cast("Carrier", import_string(settings().carrier)())
 
 
-def _carry_run(run_id: str, queue: str) -> None:
+def _wake(queue: str) -> None:
     try:
-        _carrier().carry_run(run_id, queue=queue)
+        _carrier().wake(queue=queue)
+    except Exception:
+        logger.exception("Could not wake queue=%s; what is due starts with the next sweep.", queue)
+
+
+def _carry_run(run_id: str, queue: str, delay: float) -> None:
+    try:
+        _carrier().carry_run(run_id, queue=queue, delay=delay)
     except Exception:
         # The run is committed and its wake-up stored: whoever sweeps next starts it.
         logger.exception("Could not publish run=%s queue=%s; it starts with the next sweep.", run_id, queue)

@@ -10,6 +10,7 @@ from flowstate.engine.contexts import compensation_context_of, context_of, run_c
 from flowstate.engine.execution import Execution
 from flowstate.models import RunStatus
 from flowstate.signals import run_event
+from flowstate.workflows.functions import call
 from flowstate.workflows.workflow import Workflow
 
 logger = logging.getLogger("flowstate.hooks")
@@ -33,61 +34,60 @@ def announce(execution: Execution, kind: str, step: str = "") -> None:
 def announce_start(execution: Execution) -> None:
     """Call `on_start` and send the signal."""
     announce(execution, "started")
-    _call_after(execution, "on_start", lambda workflow: workflow.on_start(run_context_of(execution)))
+    _call_after(execution, "on_start", lambda workflow: call(workflow.on_start, run_context_of(execution)))
 
 
 def announce_step_done(execution: Execution, name: str) -> None:
     """Call `on_step_complete` with the journaled result and send the signal."""
     announce(execution, "step_done", name)
 
-    def call(workflow: Workflow) -> None:
+    def tell(workflow: Workflow) -> None:
         row = execution.rows[name]
-        workflow.on_step_complete(context_of(execution, row), name, row.result)
+        call(workflow.on_step_complete, context_of(execution, row), name, row.result)
 
-    _call_after(execution, "on_step_complete", call)
+    _call_after(execution, "on_step_complete", tell)
 
 
 def announce_step_failed(execution: Execution, name: str, error: BaseException) -> None:
     """Call `on_step_failed`, once per step that failed for good, and send the signal."""
     announce(execution, "step_failed", name)
 
-    def call(workflow: Workflow) -> None:
-        workflow.on_step_failed(context_of(execution, execution.rows[name]), name, error)
+    def tell(workflow: Workflow) -> None:
+        call(workflow.on_step_failed, context_of(execution, execution.rows[name]), name, error)
 
-    _call_after(execution, "on_step_failed", call)
+    _call_after(execution, "on_step_failed", tell)
 
 
 def announce_undone(execution: Execution, name: str) -> None:
     """Call `on_compensate` after a step was undone, and send the signal."""
     announce(execution, "step_undone", name)
 
-    def call(workflow: Workflow) -> None:
-        workflow.on_compensate(compensation_context_of(execution, execution.rows[name]), name)
+    def tell(workflow: Workflow) -> None:
+        call(workflow.on_compensate, compensation_context_of(execution, execution.rows[name]), name)
 
-    _call_after(execution, "on_compensate", call)
+    _call_after(execution, "on_compensate", tell)
 
 
-def announce_end(execution: Execution) -> None:
+def announce_end(execution: Execution, status: RunStatus) -> None:
     """Call `on_complete` or `on_failed` with the run as it ended, and send the signal."""
     announce(execution, "ended")
 
-    def call(workflow: Workflow) -> None:
-        if execution.run.status == RunStatus.SUCCEEDED:
-            workflow.on_complete(execution.run)
+    def tell(workflow: Workflow) -> None:
+        if status == RunStatus.SUCCEEDED:
+            call(workflow.on_complete, execution.run)
         else:
-            workflow.on_failed(execution.run)
+            call(workflow.on_failed, execution.run)
 
-    succeeded = execution.run.status == RunStatus.SUCCEEDED
-    _call_after(execution, "on_complete" if succeeded else "on_failed", call)
+    _call_after(execution, "on_complete" if status == RunStatus.SUCCEEDED else "on_failed", tell)
 
 
-def _call_after(execution: Execution, hook: str, call: Callable[[Workflow], Any]) -> None:
+def _call_after(execution: Execution, hook: str, tell: Callable[[Workflow], Any]) -> None:
     if hook not in execution.declaration.hooks:
         return
 
     def guarded() -> None:
         try:
-            call(execution.workflow())
+            tell(execution.workflow())
         except Exception:
             logger.exception(
                 "Hook %s of %s failed in run=%s; the outcome stands.",

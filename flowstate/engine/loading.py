@@ -22,6 +22,14 @@ def load(run_id: UUID, *, using: str) -> Execution:
     if not rows:
         message = f"There is no run {run_id}."
         raise Run.DoesNotExist(message)
+    return hold(rows, using=using)
+
+
+def hold(rows: list[StepRun], *, using: str) -> Execution:
+    """Return this process's hold on a run whose steps were just read together with it.
+
+    Raises `WorkflowUnknown` and `StepUnknown`.
+    """
     run = rows[0].run
     for row in rows:
         row.run = run

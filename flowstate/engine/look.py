@@ -192,7 +192,7 @@ def _claimed_undoing(execution: Execution, row: StepRun) -> bool:
 def _need_attention(execution: Execution) -> bool:
     won = Run.objects.using(execution.using).need_attention(execution.run.pk)
     if won:
-        execution.run.reflect(status=RunStatus.ATTENTION, waiting_for=WaitingFor.PERSON)
+        execution.know(execution.run, status=RunStatus.ATTENTION, waiting_for=WaitingFor.PERSON)
         announce(execution, "attention")
     return won
 
@@ -205,7 +205,8 @@ def end_run(execution: Execution, status: RunStatus) -> bool:
     runs = Run.objects.using(execution.using)
     if not runs.end(run.pk, was=RunStatus(run.status), status=status, at=ended_at, value=value):
         return False
-    run.reflect(
+    execution.know(
+        run,
         status=status,
         value_json=value,
         ended_at=ended_at,
@@ -214,7 +215,7 @@ def end_run(execution: Execution, status: RunStatus) -> bool:
         exclusive_key=None,
     )
     record_problem(execution, problem)
-    announce_end(execution)
+    announce_end(execution, status)
     return True
 
 

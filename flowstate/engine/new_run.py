@@ -14,6 +14,7 @@ from flowstate.engine.execution import Execution
 from flowstate.models import Compensation, Run, StepRun, StepStatus
 from flowstate.models.clock import DbNow
 from flowstate.models.identifiers import new_run_id
+from flowstate.models.processes import own_name
 from flowstate.models.values import encode
 from flowstate.workflows.steps import Step
 from flowstate.workflows.workflow import Workflow
@@ -92,7 +93,7 @@ def open_inline(execution: Execution) -> StepRun | None:
         if mine is None and execution.belongs_here(row):
             mine = row
             lease = execution.lease(execution.step(row.name))
-            row.reflect(status=StepStatus.RUNNING, attempt=1, lease_until=DbNow(lease))
+            row.reflect(status=StepStatus.RUNNING, attempt=1, lease_until=DbNow(lease), claimed_by=own_name())
             row.reflect(started_at=execution.run.started_at)
         else:
             left_to_others = left_to_others or not execution.belongs_here(row)
@@ -105,9 +106,10 @@ def open_inline(execution: Execution) -> StepRun | None:
 
 
 def open_for_workers(execution: Execution) -> None:
-    """Let the steps that wait for nothing be claimed by whoever looks at the run."""
+    """Let the steps that wait for nothing any more be claimed by whoever looks at the run."""
+    settled = {row.name for row in execution.rows.values() if row.settled}
     for row in execution.rows.values():
-        if not row.depends_on:
+        if row.name not in settled and settled.issuperset(row.depends_on):
             row.reflect(status=StepStatus.READY, wake_at=DbNow())
     execution.run.reflect(wake_at=DbNow())
 

@@ -14,7 +14,7 @@ from flowstate.engine.look import Next, lock_run, look
 from flowstate.engine.new_run import label_of
 from flowstate.engine.takeover import continuation_of
 from flowstate.exceptions import RunConflict
-from flowstate.models import EventKind, Run, RunEvent, RunStatus, StepRun
+from flowstate.models import Compensation, EventKind, Run, RunEvent, RunStatus, StepRun
 
 
 def cancel(run: Run, *, user: Any, reason: str = "") -> None:
@@ -62,9 +62,24 @@ def _undo_again(execution: Execution, user: Any) -> Next:
     ):
         raise _cannot(execution.run, "retried", "Somebody was faster.")
     _record(execution, EventKind.RETRY_REQUESTED, user, "")
+    _keep_failures(execution)
     StepRun.objects.using(execution.using).reopen_compensations(execution.run.pk)
     lock_run(execution)
     return look(execution)
+
+
+def _keep_failures(execution: Execution) -> None:
+    """Put what failed into the history, before the rows forget it."""
+    for row in execution.rows.values():
+        if row.compensation == Compensation.FAILED:
+            RunEvent.objects.using(execution.using).record(
+                execution.run,
+                EventKind.COMPENSATION_ATTEMPT_FAILED,
+                at=row.compensation_ended_at,
+                step=row.name,
+                attempt=row.compensation_failures,
+                data=row.compensation_error or {},
+            )
 
 
 def _record(execution: Execution, kind: EventKind, user: Any, reason: str) -> None:

@@ -11,6 +11,7 @@ from flowstate.engine.contexts import run_context_of
 from flowstate.engine.execution import Execution
 from flowstate.models import EventKind, RunEvent, StepStatus
 from flowstate.models.values import encode
+from flowstate.workflows.functions import call
 from flowstate.workflows.workflow import Workflow
 
 logger = logging.getLogger("flowstate.hooks")
@@ -26,7 +27,7 @@ def output_of(execution: Execution) -> tuple[Any, str]:
         return last_result(execution), ""
     try:
         with transaction.atomic(using=execution.using):  # a database error of its own must not poison ours
-            value = execution.workflow().output(run_context_of(execution))
+            value = call(execution.workflow().output, run_context_of(execution))
             return encode(value, f"The output of {execution.run.workflow}"), ""
     except Exception as err:
         logger.exception("output() of %s failed in run=%s.", execution.run.workflow, execution.run.pk)

@@ -7,8 +7,25 @@ from flowstate.engine.errors import describe
 from flowstate.engine.execution import Execution
 from flowstate.engine.look import Next, stop
 from flowstate.exceptions import WorkerLost
-from flowstate.models import Compensation, EventKind, RunEvent, RunStatus, StepRun, StepStatus
+from flowstate.models import Compensation, EventKind, Run, RunEvent, RunStatus, StepRun, StepStatus
+from flowstate.models.processes import is_gone
 from flowstate.workflows.steps import Kind
+
+
+def end_leases_of_the_gone(using: str) -> int:
+    """End the leases of this machine's processes that no longer exist; return how many.
+
+    It only makes a takeover earlier: what cannot be judged from here waits for its lease.
+    """
+    ended = 0
+    claims = StepRun.objects.using(using).claims_in_live_runs()
+    for process in set(claims.values_list("claimed_by", flat=True)):
+        if is_gone(process):
+            run_ids = set(claims.filter(claimed_by=process).values_list("run_id", flat=True))
+            ended += StepRun.objects.using(using).end_leases_of(process, run_ids)
+            for run_id in run_ids:
+                Run.objects.using(using).lower_wake_up(run_id)
+    return ended
 
 
 def recover(execution: Execution) -> Next:

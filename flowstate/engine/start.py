@@ -36,6 +36,7 @@ from flowstate.exceptions import (
 from flowstate.models import Run
 from flowstate.models.clock import db_now
 from flowstate.models.values import encode
+from flowstate.workflows.functions import call
 from flowstate.workflows.workflow import Workflow
 
 _TRIES = 3
@@ -157,9 +158,9 @@ def _ask_workflow(execution: Execution) -> None:
     """Let `should_run` and `before_start` refuse. Raises `StartRefused`."""
     workflow, name = execution.workflow(), execution.run.label
     try:
-        wanted = workflow.should_run(run_context_of(execution))
+        wanted = call(workflow.should_run, run_context_of(execution))
         if wanted:
-            workflow.before_start(run_context_of(execution))
+            call(workflow.before_start, run_context_of(execution))
     except FlowstateError:
         raise
     except Exception as err:

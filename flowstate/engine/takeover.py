@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from flowstate.engine.atomic import run_atomic
+from flowstate.engine.atomic import open_as_running, run_atomic
 from flowstate.engine.blocks import callers_transaction, in_transaction
 from flowstate.engine.drive import drive
 from flowstate.engine.execution import Execution, KeyTaken
 from flowstate.engine.hooks import announce_start
 from flowstate.engine.keys import exclusive_hash
 from flowstate.engine.look import Next, lock_run, look
-from flowstate.engine.new_run import default_lease, new_rows, new_run
+from flowstate.engine.new_run import default_lease, new_rows, new_run, open_for_workers
 from flowstate.exceptions import AlreadyRunning
 from flowstate.models import Compensation, Run, StepRun, StepStatus
 from flowstate.models.clock import DbNow
@@ -42,6 +42,10 @@ def continuation_of(old: Execution, user: Any) -> Run:
         return known
     execution = _take_over(old, user)
     execution.announce_start = partial(announce_start, execution)
+    if execution.enqueued:
+        open_for_workers(execution)
+    elif execution.run.atomic:
+        open_as_running(execution)
     try:
         following = in_transaction(execution, lambda: _hand_over(old, execution))
     except KeyTaken as err:
@@ -89,6 +93,7 @@ def _take_over(old: Execution, user: Any) -> Execution:
         using=old.using,
         user=user,
         journaled=False,
+        inherited=frozenset(row.name for row in rows.values() if row.settled),
         enqueued=callers_transaction(old.using),
     )
 

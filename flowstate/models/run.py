@@ -131,7 +131,8 @@ class Run(models.Model):
     def reflect(self, **columns: Any) -> None:
         """Take over in memory what a verb has written, or what an insert is about to write."""
         for name, value in columns.items():
-            setattr(self, name, value)
+            # As read from the database: the plain word, not the member of the enumeration.
+            setattr(self, name, value.value if isinstance(value, models.TextChoices) else value)
 
     @property
     def label(self) -> str:

@@ -30,7 +30,7 @@ class RunEventQuerySet(models.QuerySet["RunEvent"]):
 
     def record(self, run: Run, kind: EventKind, **columns: Any) -> RunEvent:
         """Add a line in the caller's transaction, the one that makes it true."""
-        return self.create(run=run, kind=kind, at=host_now(), **columns)
+        return self.create(run=run, kind=kind, **{"at": host_now(), **columns})
 
 
 class RunEvent(models.Model):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
-from django.db.models import Prefetch, Q
+from django.db.models import Exists, OuterRef, Prefetch, Q
 
 from flowstate.actions.registry import all_actions
 from flowstate.actions.system import SYSTEM
 from flowstate.models.clock import FAR_FUTURE, DbNow, host_now
-from flowstate.models.statuses import ENDED, LIVE, RunStatus, WaitingFor
+from flowstate.models.statuses import ENDED, LIVE, RunStatus, StepStatus, WaitingFor
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,6 +40,17 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Return the runs that somebody should look at now, the longest waiting first."""
         return self.filter(wake_at__lte=DbNow()).order_by("wake_at")
 
+    def due_for(self, queues: Collection[str]) -> Self:
+        """Return the runs with work for a worker that serves these queues now, the longest waiting first.
+
+        A run whose step is in somebody's hands is not among them, early as its wake-up may be.
+        """
+        steps = self.model._meta.get_field("step_runs").related_model
+        ready = steps._base_manager.filter(
+            run=OuterRef("pk"), status=StepStatus.READY, wake_at__lte=DbNow(), queue__in=queues
+        )
+        return self.due().filter(Q(status=RunStatus.COMPENSATING) | Exists(ready))
+
     def due_in_order(self, order: str) -> Self:
         """Return the runs that are due, "oldest", "newest" or in "random" order."""
         if order == "random":
@@ -46,9 +58,13 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.due().order_by("wake_at" if order == "oldest" else "-wake_at")
 
     def for_entity(self, entity: models.Model) -> Self:
-        """Return the runs on one row, newest first."""
-        content_type = ContentType.objects.get_for_model(entity)
-        return self.filter(content_type=content_type, object_id=str(entity.pk)).order_by("-pk")
+        """Return the runs on one row, newest first; for a row of a child model its parents' too."""
+        concrete = entity._meta.concrete_model or type(entity)
+        rows = Q()
+        for model in (concrete, *concrete._meta.all_parents):
+            key = getattr(entity, model._meta.pk.attname)
+            rows |= Q(content_type=ContentType.objects.get_for_model(model), object_id=str(key))
+        return self.filter(rows).order_by("-pk")
 
     def visible_to(self, user: Any) -> Self:
         """Return the runs this user may see: their own, those on rows they may view, or all of them."""
@@ -77,6 +93,15 @@ class RunQuerySet(models.QuerySet["Run"]):
     def set_wake_up(self, pk: UUID, moment: datetime | models.Func, waiting_for: WaitingFor) -> bool:
         """Plan when to look next, later than before too: only for who holds the lock of the run's row."""
         return self.filter(pk=pk, status__in=LIVE).update(wake_at=moment, waiting_for=waiting_for) == 1
+
+    def wait_no_longer(self, pk: UUID) -> bool:
+        """Note that the time a run waited for has come."""
+        waiting = self.filter(pk=pk, waiting_for=WaitingFor.TIME)
+        return waiting.update(waiting_for=WaitingFor.NOTHING) == 1
+
+    def put_off(self, pk: UUID, *, delay: float) -> bool:
+        """Leave a run alone for a while that is due, but that nobody here could move on."""
+        return self.due().filter(pk=pk).update(wake_at=DbNow(delay)) == 1
 
     def raise_wake_up(self, pk: UUID, *, lease: float) -> bool:
         """Have nobody look before a claim ends: only for who holds the lock of the run's row."""

@@ -42,6 +42,7 @@ class StepRun(models.Model):
     lost = models.PositiveIntegerField(_("lost leases"), default=0)
     uncertain = models.BooleanField(_("effect in doubt"), default=False)
     lease_until = models.DateTimeField(_("claimed until"), null=True, blank=True)
+    claimed_by = models.CharField(_("claimed by process"), max_length=64, blank=True, default="")
     wake_at = models.DateTimeField(_("due at"), null=True, blank=True)
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
@@ -88,7 +89,8 @@ class StepRun(models.Model):
     def reflect(self, **columns: Any) -> None:
         """Take over in memory what a verb has written, or what an insert is about to write."""
         for name, value in columns.items():
-            setattr(self, name, value)
+            # As read from the database: the plain word, not the member of the enumeration.
+            setattr(self, name, value.value if isinstance(value, models.TextChoices) else value)
 
     @property
     def result(self) -> Any:

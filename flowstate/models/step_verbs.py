@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
 
-from flowstate.models.clock import DbNow, host_now
+from flowstate.models.clock import FAR_FUTURE, DbNow, host_now
+from flowstate.models.processes import own_name
 from flowstate.models.statuses import UNSTARTED, Compensation, StepStatus
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from flowstate.models.run import Run
     from flowstate.models.step_run import StepRun
 
 
@@ -24,6 +26,11 @@ class StepRunQuerySet(models.QuerySet["StepRun"]):
     def for_run(self, run_id: UUID) -> Self:
         """Return the steps of one run in their order."""
         return self.filter(run_id=run_id).order_by("seq")
+
+    def of_next_run(self, runs: models.QuerySet[Run]) -> Self:
+        """Return the steps of the first of these runs, with the run itself; one statement."""
+        first = runs.values("pk")[:1]
+        return self.filter(run_id=first).select_related("run").order_by("seq")
 
     def due(self) -> Self:
         """Return the steps that may be claimed now."""
@@ -42,6 +49,7 @@ class StepRunQuerySet(models.QuerySet["StepRun"]):
             status=StepStatus.RUNNING,
             attempt=F("attempt") + 1,
             lease_until=DbNow(lease),
+            claimed_by=own_name(),
             wake_at=None,
             started_at=host_now(),
         )
@@ -56,6 +64,7 @@ class StepRunQuerySet(models.QuerySet["StepRun"]):
             status=StepStatus.RUNNING,
             attempt=F("attempt") + 1,
             lease_until=DbNow(lease),
+            claimed_by=own_name(),
             wake_at=None,
             started_at=host_now(),
             celery_task_id=celery_task_id,
@@ -64,7 +73,11 @@ class StepRunQuerySet(models.QuerySet["StepRun"]):
     def claim_all(self, run_id: UUID, *, lease: float) -> int:
         """Take all steps of an atomic run that have not started, for `lease` seconds; return how many."""
         return self.filter(run_id=run_id, status__in=UNSTARTED).update(
-            status=StepStatus.RUNNING, attempt=F("attempt") + 1, lease_until=DbNow(lease), wake_at=None
+            status=StepStatus.RUNNING,
+            attempt=F("attempt") + 1,
+            lease_until=DbNow(lease),
+            claimed_by=own_name(),
+            wake_at=None,
         )
 
     def make_ready(self, pk: int, *, delay: float = 0.0) -> bool:
@@ -73,13 +86,13 @@ class StepRunQuerySet(models.QuerySet["StepRun"]):
             self.filter(pk=pk, status=StepStatus.BLOCKED), status=StepStatus.READY, wake_at=DbNow(delay)
         )
 
-    def finish(self, pk: int, *, attempt: int, status: StepStatus, **outcome: Any) -> bool:
+    def finish(self, pk: int, *, attempt: int, status: StepStatus, at: datetime, **outcome: Any) -> bool:
         """Settle a claimed step as done, skipped, failed or unknown; `outcome` are its other columns."""
         return self._move(
             self.filter(pk=pk, status=StepStatus.RUNNING, attempt=attempt),
             status=status,
             lease_until=None,
-            ended_at=host_now(),
+            ended_at=at,
             **outcome,
         )
 
@@ -147,6 +160,15 @@ class StepRunQuerySet(models.QuerySet["StepRun"]):
             ended_at=host_now(),
         )
 
+    def claims_in_live_runs(self) -> Self:
+        """Return the steps, or undoings, that somebody holds in a run that is not left to a person."""
+        return self.filter(run__wake_at__lt=FAR_FUTURE, lease_until__gt=DbNow())
+
+    def end_leases_of(self, process: str, run_ids: Collection[UUID]) -> int:
+        """End at once what a process that is gone still holds in these runs; return how many."""
+        held = self.filter(run_id__in=run_ids, claimed_by=process, lease_until__gt=DbNow())
+        return held.update(lease_until=DbNow())
+
     def expired(self, run_id: UUID) -> Self:
         """Return the steps of a run whose claim, on them or on their undoing, is over."""
         return self.for_run(run_id).filter(lease_until__lte=DbNow())
@@ -172,6 +194,7 @@ class StepRunQuerySet(models.QuerySet["StepRun"]):
             compensation_attempt=F("compensation_attempt") + 1,
             compensation_started_at=host_now(),
             lease_until=DbNow(lease),
+            claimed_by=own_name(),
             wake_at=None,
         )
 

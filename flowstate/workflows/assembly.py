@@ -211,13 +211,13 @@ class Assembly:
         undo = step.undo
         if undo is False:
             return None
-        if undo is not None:
-            methods = [key for key, value in self.body.items() if value is undo]
-            return Compensation(fn=undo, method=methods[0] if methods else None)
         if step.compensation is not None:  # bound in another workflow, whose methods are not here
             borrowed = step.compensation
             takes_self = borrowed.takes_self or borrowed.method is not None
             return Compensation(fn=borrowed.fn, takes_self=takes_self, retry=borrowed.retry)
+        if undo is not None:
+            methods = [key for key, value in self.body.items() if value is undo]
+            return Compensation(fn=undo, method=methods[0] if methods else None)
         parent = self.inherited.get(name)
         if parent is None or (step.fn is None and parent.fn is not None):
             return None  # rows have an inverse of their own; the compensation of a function does not fit them

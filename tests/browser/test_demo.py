@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
+from playwright.sync_api import Browser, expect
 
+from tests.browser.conftest import Visitor
 from tests.browser.demo_process import Demo
 
 
@@ -53,6 +55,34 @@ def test_a_killed_demo_opens_again(own_demo: Demo) -> None:
 
     with urlopen(own_demo.url, timeout=5) as page:  # noqa: S310 our own shop
         assert b"Green tea" in page.read()
+
+
+def test_a_killed_demo_finishes_what_it_had_begun(own_demo: Demo, browser: Browser) -> None:
+    own_demo.start()
+    context = browser.new_context(base_url=own_demo.url)
+    visitor = Visitor(context.new_page())
+    visitor.log_in("ada")
+    before = visitor.stock("lamp")
+    order = visitor.order("lamp", 1)
+    visitor.pay("Silent card")
+    visitor.expect_step("charge", "busy")
+
+    own_demo.kill()
+    own_demo.port = urlsplit(own_demo.url).port or 0
+    own_demo.printed.clear()
+    own_demo.start()
+
+    # The step belongs to the dead worker until its lease ends: 5 s timeout and 15 s of grace.
+    visitor.page.goto(order)
+    expect(visitor.page.locator("[data-step=charge]")).to_have_attribute(
+        "data-state", "undone", timeout=60_000
+    )
+    visitor.expect_status("open")
+    assert [charge["status"] for charge in own_demo.ledger()["charges"] if charge["card"] == "lost"] == [
+        "refunded"
+    ]
+    assert visitor.stock("lamp") == before
+    context.close()
 
 
 def test_a_port_that_is_taken_is_said_in_plain_words(demo: Demo, tmp_path: Path) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tests.docs.pages import ROOT, Block
 
 PATIENCE = 120.0  # seconds until a command that hangs is ended
 
-SETTINGS = '''
+SETTINGS = """
 from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -68,7 +68,7 @@ CELERY_BROKER_URL = "memory://"
 CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.01}
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-'''
+"""
 
 CELERY = """
 import os
@@ -125,20 +125,20 @@ def add(folder: Path, name: str, text: str) -> None:
         file.write(text)
 
 
-def environment(folder: Path, **more: str) -> dict[str, str]:
+def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return an environment in which the project, and nothing of this one, is configured."""
     outside = {"DJANGO_SETTINGS_MODULE", "CELERY_BROKER_URL", "DATABASE_URL"}
     kept = {name: value for name, value in os.environ.items() if name not in outside}
     paths = os.pathsep.join([str(folder), str(ROOT)])
-    return {**kept, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", **more}
+    return {**kept, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", **(more or {})}
 
 
-def run(folder: Path, *command: str, code: int = 0, **more: str) -> str:
+def run(folder: Path, *command: str, code: int = 0, more: Mapping[str, str] | None = None) -> str:
     """Run Python with these arguments in the project and return what it printed. Fails on another exit code."""
     done = subprocess.run(  # noqa: S603 - the page's own commands
         [sys.executable, *command],
         cwd=folder,
-        env=environment(folder, **more),
+        env=environment(folder, more),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -72,41 +72,44 @@ class Reader:
 
     def type(self, line: str) -> None:
         """Do a line of a terminal."""
-        words = shlex.split(line)
-        more = {}
+        words, more = shlex.split(line), dict[str, str]()
         while "=" in words[0]:
             name, _, value = words.pop(0).partition("=")
             more[name] = value
         match words:
             case ["python", "-m", "pip", "install", *_]:
                 pass  # it is installed, and the network is none of this test's business
-            case ["django-admin", *arguments]:
-                self.python("-m", "django", *arguments)
-            case ["python", "manage.py", "runserver", _port]:
-                self.start("manage.py", "runserver", str(self.port), "--noreload", ready="Quit the server")
+            case ["django-admin" | "python", *arguments]:
+                self.django(arguments[arguments[0] == "manage.py" :], more)
             case ["celery", *arguments]:
                 self.start("-m", "celery", *arguments, "-P", "solo", ready="ready.")
-            case ["python", "manage.py", "flowstate_check", "--deploy"]:
-                self.answer = self.python("manage.py", "flowstate_check", "--deploy", code=1)
-            case ["python", *arguments]:
-                self.python(*arguments, **more)
             case ["curl", *arguments]:
                 self.answer = fetch(request_of(arguments, self.port))
             case _:
                 pytest.fail(f"nobody knows how to do {line!r}")
 
-    def python(self, *arguments: str, code: int = 0, **more: str) -> str:
-        more = {"DJANGO_SETTINGS_MODULE": "mysite.settings", **more}
-        if "startproject" in arguments:
-            del more["DJANGO_SETTINGS_MODULE"]
-        return scratch.run(self.folder, *arguments, code=code, **more)
+    def django(self, arguments: list[str], more: dict[str, str]) -> None:
+        """Do a management command; the check for production is one that has something to say."""
+        match arguments:
+            case ["startproject", *_]:
+                scratch.run(self.folder, "-m", "django", *arguments)
+            case ["runserver", _port]:
+                self.start("manage.py", "runserver", str(self.port), "--noreload", ready="Quit the server")
+            case ["flowstate_check", "--deploy"]:
+                self.answer = self.python("manage.py", *arguments, code=1)
+            case _:
+                self.python("manage.py", *arguments, more=more)
+
+    def python(self, *arguments: str, code: int = 0, more: dict[str, str] | None = None) -> str:
+        settings = {"DJANGO_SETTINGS_MODULE": "mysite.settings"}
+        return scratch.run(self.folder, *arguments, code=code, more={**settings, **(more or {})})
 
     def start(self, *command: str, ready: str) -> None:
         """Start what goes on running, and return once it says so."""
         process = subprocess.Popen(  # noqa: S603 - the page's own command
             [sys.executable, "-u", *command],
             cwd=self.folder,
-            env=scratch.environment(self.folder, DJANGO_SETTINGS_MODULE="mysite.settings"),
+            env=scratch.environment(self.folder, {"DJANGO_SETTINGS_MODULE": "mysite.settings"}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

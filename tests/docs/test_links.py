@@ -44,7 +44,9 @@ def test_every_page_is_on_the_map() -> None:
 
 def test_pictures_are_small_and_all_are_shown() -> None:
     pictures = set((ROOT / "docs" / "images").glob("*.png"))
-    shown = {(page.parent / link).resolve() for page in PAGES for link in links_of(page) if link.endswith(".png")}
+    shown = {
+        (page.parent / link).resolve() for page in PAGES for link in links_of(page) if link.endswith(".png")
+    }
 
     assert pictures == shown
     assert [picture.name for picture in pictures if picture.stat().st_size > LARGEST_IMAGE] == []

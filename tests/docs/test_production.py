@@ -27,7 +27,7 @@ def test_the_settings_of_the_page_pass_its_check_and_alert_a_person(tmp_path: Pa
     scratch.build(tmp_path, [*blocks_of(README), *blocks_of(PAGE)])
 
     checked = scratch.run(tmp_path, "manage.py", "flowstate_check", "--deploy")
-    scratch.run(tmp_path, "-c", ALERT, DJANGO_SETTINGS_MODULE="project.settings")
+    scratch.run(tmp_path, "-c", ALERT, more={"DJANGO_SETTINGS_MODULE": "project.settings"})
 
     assert "no issues" in checked
 

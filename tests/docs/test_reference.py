@@ -13,7 +13,7 @@ from flowstate.models import Compensation, RunStatus, StepStatus, WaitingFor
 from flowstate.workflows.options import MetaOptions
 from flowstate.workflows.step_options import DecoratorOptions
 from flowstate.workflows.workflow import HOOKS
-from tests.docs.pages import PAGES, ROOT, name_of
+from tests.docs.pages import PAGES, README, ROOT, name_of
 
 REFERENCE = ROOT / "docs" / "reference"
 WORKFLOWS = ROOT / "docs" / "guide" / "workflows.md"
@@ -23,9 +23,6 @@ NOT_YET = {
     "waiting",
     "waived",
     "event",
-    "worker_lost",
-    "MAX_LOST_LEASES",
-    "SWEEP_INTERVAL",
 }
 RESERVED = ("ChoiceStep", "ApprovalStep", "EventStep", "DelayStep", "BatchStep", "WorkflowStep", "mermaid")
 
@@ -46,9 +43,15 @@ def first_words(page: Path, heading: str = "") -> set[str]:
 
 def test_every_error_has_its_row_with_code_class_and_status() -> None:
     there = {
-        (kind.default_code if issubclass(kind, StepError) else kind.code, kind.__name__, str(kind.status_code))
+        (
+            kind.default_code if issubclass(kind, StepError) else kind.code,
+            kind.__name__,
+            str(kind.status_code),
+        )
         for kind in vars(exceptions).values()
-        if isinstance(kind, type) and issubclass(kind, FlowstateError) and kind not in (FlowstateError, RunFailed)
+        if isinstance(kind, type)
+        and issubclass(kind, FlowstateError)
+        and kind not in (FlowstateError, RunFailed)
     }
 
     told = {
@@ -62,7 +65,9 @@ def test_every_error_has_its_row_with_code_class_and_status() -> None:
 
 def test_every_check_has_its_row() -> None:
     sources = (ROOT / "flowstate" / "checks").glob("*.py")
-    there = {found for source in sources for found in re.findall(r'id="(flowstate\.\w+)"', source.read_text())}
+    there = {
+        found for source in sources for found in re.findall(r'id="(flowstate\.\w+)"', source.read_text())
+    }
 
     assert first_words(REFERENCE / "checks.md") == there
 
@@ -120,3 +125,11 @@ def test_exactly_once_is_said_of_rows_only(source: Path) -> None:
     sentences = re.findall(r"[^.*:]*exactly once[^.*:]*", source.read_text(), re.IGNORECASE)
 
     assert [said for said in sentences if "entity steps" not in said.lower()] == []
+
+
+def test_the_commands_without_make_are_those_of_the_makefile() -> None:
+    echoed = re.findall(r"^\t@echo ['\"]  (\S.*)['\"]$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    commands = {re.split(r"\s+#", line)[0] for line in echoed}
+
+    assert len(commands) == 5
+    assert [command for command in commands if f"    {command}\n" not in README.read_text()] == []

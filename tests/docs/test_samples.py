@@ -21,7 +21,9 @@ def has_samples(page: Path) -> bool:
     return any(block.language in RUN for block in blocks_of(page))
 
 
-@pytest.mark.parametrize("source", [page for page in PAGES if page not in OWN_TESTS and has_samples(page)], ids=name_of)
+@pytest.mark.parametrize(
+    "source", [page for page in PAGES if page not in OWN_TESTS and has_samples(page)], ids=name_of
+)
 def test_the_samples_of_the_page_run(source: Path, tmp_path: Path) -> None:
     """The other pages build upon the files of the README."""
     first = [] if source == README else list(blocks_of(README))

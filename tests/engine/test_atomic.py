@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from django.contrib.auth.models import User
 from django.db import connection
 
 from flowstate import SYSTEM, Context, Retry, RunTimeout, Step, UpdateStep, Workflow, step
 from flowstate.engine.carry import carry_run
 from flowstate.models import Run, StepRun
-from tests.kiosk.diary import Diary
+from tests.kiosk.diary import Diary, enter
 from tests.kiosk.models import Entry, Product, Receipt, Sale
 from tests.kiosk.stall import OnSale
 from tests.kiosk.workflows import Bank
@@ -22,8 +23,8 @@ from tests.kiosk.workflows import bank as the_bank
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def enter(what: str) -> Callable[[Any], None]:
-    return lambda ctx: Entry.objects.create(what=what) and None
+def entering(what: str) -> Callable[[Any], None]:
+    return lambda ctx: enter(what)
 
 
 def entries() -> list[str]:
@@ -90,7 +91,7 @@ def test_no_other_connection_sees_half_an_atomic_run(sale: Sale, user: User, on_
         thread.start()
         thread.join(10)
 
-    steps = [Step("write", enter("a"), transactional=True), Step("look", look, transactional=True)]
+    steps = [Step("write", entering("a"), transactional=True), Step("look", look, transactional=True)]
 
     run = on_sale(Workflow.from_steps("hidden", steps, atomic=True)).run(user=user)
 
@@ -125,7 +126,7 @@ def test_an_optional_step_that_fails_loses_its_own_rows_only() -> None:
         raise OSError
 
     steps = [
-        Step("a", enter("a"), transactional=True),
+        Step("a", entering("a"), transactional=True),
         Step("b", write_and_fail, transactional=True, optional=True, default=0),
         Step("c", lambda ctx: ctx.results["b"], transactional=True),
     ]
@@ -149,7 +150,7 @@ def test_a_step_is_tried_again_in_place() -> None:
         return attempt
 
     retried = Step("b", write_and_fail_twice, transactional=True, retry=Retry(3, delay=0))
-    steps = [Step("a", enter("a"), transactional=True), retried]
+    steps = [Step("a", entering("a"), transactional=True), retried]
 
     run = Workflow.from_steps("in_place", steps, atomic=True).run(user=SYSTEM)
 
@@ -162,30 +163,41 @@ def test_a_step_is_tried_again_in_place() -> None:
 
 def test_the_tries_of_a_failed_atomic_run_are_in_its_history(diary: Diary) -> None:
     """I27."""
-    failing = diary.step("a", errors=[OSError("1"), OSError("2")], transactional=True, retry=Retry(2, delay=0))
+    failing = diary.step(
+        "a", errors=[OSError("1"), OSError("2")], transactional=True, retry=Retry(2, delay=0)
+    )
 
     run = Workflow.from_steps("told", [failing], atomic=True).run(user=SYSTEM)
 
-    assert [(event.step, event.attempt, event.data["detail"]) for event in run.events.all()] == [("a", 1, "1")]
+    assert [(event.step, event.attempt, event.data["detail"]) for event in run.events.all()] == [
+        ("a", 1, "1")
+    ]
     assert run.step_runs.get().failures == 2
 
 
 def test_an_atomic_run_that_takes_too_long_is_rolled_back() -> None:
     """P19: the limit is counted on this process's clock, since the rows are not there yet."""
-    slow = Step("a", lambda ctx: enter("a")(ctx) or threading.Event().wait(0.06) and None, transactional=True)
-    steps = [slow, Step("b", enter("b"), transactional=True)]
+
+    def enter_slowly(ctx: Any) -> None:
+        enter("a")
+        threading.Event().wait(0.06)
+
+    steps = [Step("a", enter_slowly, transactional=True), Step("b", entering("b"), transactional=True)]
 
     run = Workflow.from_steps("slow", steps, atomic=True, timeout=0.05).run(user=SYSTEM)
 
     assert run.status == "failed"
     assert entries() == []
-    with pytest.raises(RunTimeout, match="took longer than its 0.05"):
+    with pytest.raises(RunTimeout, match=r"took longer than its 0\.05"):
         run.raise_for_status()
 
 
 def test_a_skipped_step_in_an_atomic_workflow(diary: Diary) -> None:
     """P54."""
-    steps = [diary.step("a", transactional=True, when=False, reason="no need"), diary.step("b", 2, transactional=True)]
+    steps = [
+        diary.step("a", transactional=True, when=False, reason="no need"),
+        diary.step("b", 2, transactional=True),
+    ]
 
     run = Workflow.from_steps("skipping", steps, atomic=True).run(user=SYSTEM)
 

@@ -91,7 +91,9 @@ def test_an_optional_step_that_fails_is_recorded_and_the_run_succeeds(diary: Dia
 
 def test_the_default_of_an_optional_step_stands_in_for_its_result(diary: Diary) -> None:
     """P27."""
-    discounts = diary.step("discounts", errors=[OSError()], optional=True, default=lambda ctx: [ctx.step_index])
+    discounts = diary.step(
+        "discounts", errors=[OSError()], optional=True, default=lambda ctx: [ctx.step_index]
+    )
     workflow = Workflow.from_steps("stand_in", [discounts, Step("tax", lambda ctx: ctx.results["discounts"])])
 
     run = workflow.run(user=SYSTEM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from django.contrib.auth.models import User
 from django.test import override_settings
 
@@ -70,8 +71,9 @@ def test_a_failed_attempt_sets_no_data() -> None:
         ctx.set("half", True)
         raise OSError
 
-    workflow = Workflow.from_steps("half", [Step("a", set_and_fail, optional=True), Step("b", count_up)],
-                                   initial_data={"n": 0})
+    workflow = Workflow.from_steps(
+        "half", [Step("a", set_and_fail, optional=True), Step("b", count_up)], initial_data={"n": 0}
+    )
 
     run = workflow.run(user=SYSTEM)
 
@@ -97,7 +99,9 @@ def test_results_are_copies() -> None:
 
 
 def test_a_result_is_what_json_makes_of_it_at_once() -> None:
-    workflow = Workflow.from_steps("json", [Step("a", lambda ctx: (1, 2)), Step("b", lambda ctx: ctx.results["a"] == [1, 2])])
+    workflow = Workflow.from_steps(
+        "json", [Step("a", lambda ctx: (1, 2)), Step("b", lambda ctx: ctx.results["a"] == [1, 2])]
+    )
 
     assert workflow.run(user=SYSTEM).value is True
 
@@ -162,7 +166,9 @@ def test_the_row_is_read_afresh_for_each_step(sale: Sale, user: User, on_sale: O
     assert seen == ["", "written"]
 
 
-def test_the_row_is_not_read_by_a_step_that_does_not_touch_it(sale: Sale, user: User, on_sale: OnSale) -> None:
+def test_the_row_is_not_read_by_a_step_that_does_not_touch_it(
+    sale: Sale, user: User, on_sale: OnSale
+) -> None:
     def forget(ctx: Any) -> None:
         Sale.objects.all().delete()
 

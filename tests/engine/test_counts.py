@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
@@ -87,13 +88,19 @@ def test_with_a_key_an_atomic_run_costs_three_statements_and_one_commit(kind: st
 
 
 @pytest.mark.parametrize("workflow", [Fails, ExclusiveFails])
-def test_a_failed_atomic_run_records_itself_in_two_statements_and_one_commit(workflow: type[Workflow]) -> None:
+def test_a_failed_atomic_run_records_itself_in_two_statements_and_one_commit(
+    workflow: type[Workflow],
+) -> None:
     """C2."""
     with Statements() as said:
         run = workflow.run(user=SYSTEM)
 
     *_before, rollback = (number for number, sql in enumerate(said.all) if sql.upper() == "ROLLBACK")
-    after = [sql for sql in said.all[rollback + 1 :] if sql.upper().startswith(("INSERT", "UPDATE", "SELECT", "DELETE"))]
+    after = [
+        sql
+        for sql in said.all[rollback + 1 :]
+        if sql.upper().startswith(("INSERT", "UPDATE", "SELECT", "DELETE"))
+    ]
     assert run.status == "failed"
     assert not Entry.objects.exists()
     assert len(after) == 2, after
@@ -101,13 +108,19 @@ def test_a_failed_atomic_run_records_itself_in_two_statements_and_one_commit(wor
     assert (said.savepoints, said.commits, said.rollbacks) == (0, 1, 1)
 
 
-@pytest.mark.parametrize("option", [{"optional": True}, {"retry": Retry(2, delay=0)}], ids=["optional", "retry"])
+@pytest.mark.parametrize(
+    "option", [{"optional": True}, {"retry": Retry(2, delay=0)}], ids=["optional", "retry"]
+)
 def test_only_steps_that_may_fail_and_go_on_have_a_savepoint(option: dict[str, Any]) -> None:
     """C1."""
     may_fail: Any = Step("may_fail", lambda ctx: None, transactional=True, **option)
     workflow = Workflow.from_steps(
         "one_savepoint",
-        [Step("a", lambda ctx: None, transactional=True), may_fail, Step("b", lambda ctx: None, transactional=True)],
+        [
+            Step("a", lambda ctx: None, transactional=True),
+            may_fail,
+            Step("b", lambda ctx: None, transactional=True),
+        ],
         atomic=True,
     )
 
@@ -212,7 +225,11 @@ def test_no_transaction_is_open_while_external_code_runs() -> None:
     """I29, I33."""
     seen: list[bool] = []
     steps: list[Step[Any]] = [
-        Step("a", lambda ctx: seen.append(connection.in_atomic_block), lambda ctx, _: seen.append(connection.in_atomic_block)),
+        Step(
+            "a",
+            lambda ctx: seen.append(connection.in_atomic_block),
+            lambda ctx, _: seen.append(connection.in_atomic_block),
+        ),
         Step("b", lambda ctx: 1 / 0),
     ]
 

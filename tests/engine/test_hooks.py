@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import pytest
+
 from django.db import transaction
 
 from flowstate import SYSTEM, Retry, StartRefused, Step, StepError, Workflow, WorkflowBuilder
@@ -247,7 +248,9 @@ def test_an_output_with_a_database_error_leaves_the_run_succeeded(diary: Diary) 
 
 
 def test_an_output_that_cannot_be_journaled_is_no_value(diary: Diary) -> None:
-    run = WorkflowBuilder("odd").hooks(output=lambda ctx: {1, 2}).step(diary.step("a")).build().run(user=SYSTEM)
+    run = (
+        WorkflowBuilder("odd").hooks(output=lambda ctx: {1, 2}).step(diary.step("a")).build().run(user=SYSTEM)
+    )
 
     assert run.success
     assert run.value is None
@@ -280,7 +283,9 @@ def test_the_signal_tells_the_story_of_a_run(
 
 @pytest.mark.parametrize("atomic", [False, True])
 @pytest.mark.parametrize("transactional", [False, True])
-def test_whoever_hears_the_signal_finds_the_run_committed(diary: Diary, atomic: bool, transactional: bool) -> None:
+def test_whoever_hears_the_signal_finds_the_run_committed(
+    diary: Diary, atomic: bool, transactional: bool
+) -> None:
     """I14."""
     found: dict[str, Any] = {}
 
@@ -339,7 +344,9 @@ def test_a_receiver_that_raises_is_logged_and_changes_nothing(
     assert "of run_event failed" in caplog.text
 
 
-def test_what_needs_a_person_is_logged_once_as_an_error(diary: Diary, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_needs_a_person_is_logged_once_as_an_error(
+    diary: Diary, caplog: pytest.LogCaptureFixture
+) -> None:
     steps = [
         diary.undoable("a", undo_errors=[OSError()] * 3),
         diary.undoable("b", undo_errors=[OSError()] * 3),

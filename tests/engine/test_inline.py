@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from django.contrib.auth.models import User
 
 from flowstate.exceptions import StepFailed
@@ -36,9 +37,7 @@ def test_steps_run_in_declared_order_and_the_last_result_is_the_value(
     assert run.progress == 100
 
 
-def test_a_failing_step_undoes_what_was_done_and_keeps_its_error(
-    sale: Sale, user: User, bank: Bank
-) -> None:
+def test_a_failing_step_undoes_what_was_done_and_keeps_its_error(sale: Sale, user: User, bank: Bank) -> None:
     bank.script = [declined]
 
     run = sale.actions.checkout.run(user=user)
@@ -54,7 +53,7 @@ def test_a_failing_step_undoes_what_was_done_and_keeps_its_error(
 
 def test_an_unforeseen_exception_fails_the_run_and_names_the_step(sale: Sale, user: User, bank: Bank) -> None:
     """P13."""
-    bank.script = [lambda: 1 / 0]  # type: ignore[list-item]
+    bank.script = [lambda: 1 / 0]
 
     run = sale.actions.checkout.run(user=user)
 

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from flowstate.engine.inverse import models_of, undo
+from flowstate.engine.entities.inverse import models_of, undo
 from flowstate.exceptions import UndoConflict
 from flowstate.workflows.entities import CreateStep, DeleteStep, UpdateStep
 from tests.zoo.models import Animal, Bird, Cage, Feed, Keeper, Meal, Node, Parrot, Passport, Sticker, Tag
@@ -66,7 +66,7 @@ def test_many_rows_that_refer_to_one_another_are_deleted_last_first() -> None:
 
 @pytest.mark.parametrize("model", ["zoo.Parrot", "zoo.Feed", "zoo.Berth"])
 def test_a_row_that_is_already_gone_is_fine(model: str) -> None:
-    values = {
+    values: dict[str, Any] = {
         "zoo.Parrot": {"name": "Polly"},
         "zoo.Feed": {"name": "hay"},
         "zoo.Berth": {"dock": "a", "number": 1},

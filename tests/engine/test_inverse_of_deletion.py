@@ -62,7 +62,9 @@ def keeper() -> Keeper:
     Cage.objects.create(house="A", number=3, keeper=found, deputy=found)
     Loan.objects.create(animal=Animal.objects.create(name="ape"), keeper=found)
     verses = [Verse.objects.create(keeper=found, line=str(i)) for i in range(3)]
-    found.set_verse_order([verse.pk for verse in reversed(verses)])
+    found.set_verse_order(  # type: ignore[attr-defined]  # Django adds it
+        [verse.pk for verse in reversed(verses)]
+    )
     return found
 
 
@@ -83,6 +85,14 @@ def cage() -> Cage:
     Sticker.objects.create(
         text="other", content_type=ContentType.objects.get_for_model(Feed), object_id=found.pk
     )
+    return found
+
+
+def lending_cage() -> Cage:
+    """Its animal could not go alone, but the loan that restricts it goes too."""
+    found = Cage.objects.create(house="B", number=1)
+    kim = Keeper.objects.create(name="Kim", email="kim@example.org")
+    Loan.objects.create(animal=Animal.objects.create(name="ape", cage=found), keeper=kim, cage=found)
     return found
 
 
@@ -140,6 +150,7 @@ MAKERS: list[Make] = [
     everything,
     keeper,
     cage,
+    lending_cage,
     parrot,
     part_of_a_parrot,
     tag,
@@ -299,6 +310,36 @@ def test_a_linked_row_that_is_gone_meanwhile_is_a_conflict() -> None:
     Cage.objects.filter(number=3).delete()
 
     refused(step, written, r"zoo\.Cage \d+ is gone")
+
+
+def test_a_column_that_came_after_the_record_gets_its_default() -> None:
+    step = DeleteStep("zoo.Feed", where={"name": "hay"})
+    Feed.objects.create(name="hay", stock=5, batch=3)
+    written = carry_out(step)
+    for name in ("stock", "batch"):
+        del written.undo["deleted"][0]["values"][name]  # type: ignore[index]
+
+    take_back(written, step)
+
+    assert Feed.objects.values_list("name", "stock", "batch").get() == ("hay", 0, None)
+
+
+def test_a_column_without_a_default_that_came_after_the_record_is_a_conflict() -> None:
+    step = DeleteStep("zoo.Feed", where={"name": "hay"})
+    Feed.objects.create(name="hay")
+    written = carry_out(step)
+    del written.undo["deleted"][0]["values"]["name"]  # type: ignore[index]
+
+    refused(step, written, "its record has no name, and there is no default")
+
+
+def test_a_value_that_the_database_no_longer_takes_is_a_conflict() -> None:
+    step = DeleteStep("zoo.Feed", where={"name": "hay"})
+    Feed.objects.create(name="hay")
+    written = carry_out(step)
+    written.undo["deleted"][0]["values"]["stock"] = "1001"  # type: ignore[index]  # as if the check were new
+
+    refused(step, written, r"zoo\.Feed \d+ cannot be restored")
 
 
 def test_undoing_twice_is_a_conflict_that_changes_nothing() -> None:

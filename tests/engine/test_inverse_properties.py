@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from django.db import IntegrityError, connection, models, transaction
+from django.db import IntegrityError, models, transaction
 from django.db.models import F, Value
 from django.test.utils import override_settings
 
@@ -31,7 +31,7 @@ from tests.zoo.models import (
     Passport,
     Tag,
 )
-from tests.zoo.stage import carry_out, everything_there_is, take_back
+from tests.zoo.stage import carry_out, check_what_is_deferred, everything_there_is, take_back
 
 pytestmark = pytest.mark.django_db
 
@@ -63,7 +63,7 @@ COLUMNS: dict[str, st.SearchStrategy[Any]] = {
     "maybe": st.none() | st.booleans(),
     "char": words,
     "text": words,
-    "integer": st.integers(-(2**30), 2**30) | st.just(F("integer") * 2),
+    "integer": st.integers(-(2**28), 2**28) | st.just(F("integer") * 2),
     "big": st.integers(-(2**63), 2**63 - 1),
     "maybe_integer": st.none() | st.integers(-9, 9) | st.just(F("maybe_integer") + 2),
     "decimal": st.decimals(-(10**7), 10**7, places=2) | st.just(F("decimal") + Decimal("0.07")),
@@ -72,13 +72,17 @@ COLUMNS: dict[str, st.SearchStrategy[Any]] = {
     "moment": st.none() | st.datetimes(datetime(1000, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC)),  # noqa: DTZ001
     "time": st.none() | st.times(),
     "duration": st.none() | st.timedeltas(timedelta(-(10**5)), timedelta(10**5)),
-    "uuid": st.none() | st.uuids(),
+    "uuid": st.none() | st.uuids(version=4),
     "ip": st.none() | st.ip_addresses().map(str),
     "binary": st.none() | st.binary(max_size=10),
     "json": json_values.filter(lambda value: value is not None),
     "maybe_json": json_values | st.just(Value(None, models.JSONField())),
 }
 assignments = st.fixed_dictionaries({}, optional=COLUMNS).filter(bool)
+
+
+def the_row() -> dict[str, Any]:
+    return dict(Everything.objects.values().get())
 
 
 # --- steps ---------------------------------------------------------------------------------------
@@ -108,6 +112,10 @@ def world() -> None:
 Make = Callable[[models.Model, int], EntityStep]
 
 
+def keys(model: type[models.Model]) -> list[Any]:
+    return list(model._base_manager.order_by("pk").values_list("pk", flat=True))
+
+
 def at(row: models.Model) -> dict[str, Any]:
     return {"where": {"pk": row.pk}}
 
@@ -116,8 +124,8 @@ MAKERS: dict[str, tuple[type[models.Model], Make]] = {
     "feed an animal": (
         Animal,
         lambda row, n: CreateStep(
-            "zoo.Meal", values={"animal_id": row.pk, "feed_id": Feed.objects.first().pk + n % 2}
-        ),  # type: ignore[union-attr]
+            "zoo.Meal", values={"animal_id": row.pk, "feed_id": (keys(Feed) or [0])[0] + n % 2}
+        ),
     ),
     "hatch": (
         Animal,
@@ -238,14 +246,14 @@ def test_a_foreign_value_is_never_overwritten(
     name, value = foreign
     with rolled_back():
         row = Everything.objects.create()
-        start = Everything.objects.values().get()
+        start = the_row()
         step = UpdateStep(values=new)
         written = carry_out(step, row)
         Everything.objects.update(**{name: value})
-        after = Everything.objects.values().get()
+        after = the_row()
 
         conflict = conflict_in(written, step, row)
-        found = Everything.objects.values().get()
+        found = the_row()
 
         if conflict:
             assert list(conflict.fields) == [name]
@@ -293,7 +301,7 @@ def test_what_somebody_does_in_between_is_kept_or_reported(
             before = everything_there_is()
             if conflict_in(record, step):
                 assert everything_there_is() == before
-        connection.check_constraints()
+        check_what_is_deferred()
 
 
 @few

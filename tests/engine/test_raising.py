@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
+
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import DatabaseError, IntegrityError, OperationalError, transaction
 
 from flowstate import SYSTEM, Retry, Step, StepError, StepFailed, TransactionBroken, Workflow
 from flowstate.models import Run, StepRun
-from tests.kiosk.diary import Diary
+from tests.kiosk.diary import Diary, enter
 from tests.kiosk.models import Entry
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -54,11 +56,11 @@ ANYTHING: list[BaseException] = [
 ]
 
 
-@pytest.mark.parametrize("number", range(len(ANYTHING)), ids=lambda number: f"{type(ANYTHING[number]).__name__}-{number}")
+@pytest.mark.parametrize(
+    "number", range(len(ANYTHING)), ids=lambda number: f"{type(ANYTHING[number]).__name__}-{number}"
+)
 @pytest.mark.parametrize("kind", ["external", "transactional", "atomic"])
-def test_whatever_a_step_raises_fails_the_run_and_is_described(
-    diary: Diary, number: int, kind: str
-) -> None:
+def test_whatever_a_step_raises_fails_the_run_and_is_described(diary: Diary, number: int, kind: str) -> None:
     error = ANYTHING[number]
     inside = kind != "external"
     steps = [
@@ -129,20 +131,15 @@ def test_an_interrupt_of_the_process_rolls_a_transactional_step_back(diary: Diar
 
 def swallow(ctx: Any) -> str:
     Entry.objects.create(pk=1, what="first")
-    try:
+    with suppress(IntegrityError):
         Entry.objects.create(pk=1, what="again")
-    except IntegrityError:
-        pass
     return "went on"
 
 
 def swallow_properly(ctx: Any) -> str:
     Entry.objects.create(pk=1, what="first")
-    try:
-        with transaction.atomic():
-            Entry.objects.create(pk=1, what="again")
-    except IntegrityError:
-        pass
+    with suppress(IntegrityError), transaction.atomic():
+        Entry.objects.create(pk=1, what="again")
     return "went on"
 
 
@@ -154,7 +151,9 @@ def test_a_swallowed_database_error_fails_the_step(atomic: bool) -> None:
 
     assert run.status == "failed"
     assert not Entry.objects.exists()
-    with pytest.raises(TransactionBroken, match=r"Step a of broken caught a database error.*transaction.atomic\(\)"):
+    with pytest.raises(
+        TransactionBroken, match=r"Step a of broken caught a database error.*transaction.atomic\(\)"
+    ):
         run.raise_for_status()
 
 
@@ -170,7 +169,7 @@ def test_a_database_error_within_an_inner_atomic_is_the_steps_own_business(atomi
 
 def test_a_swallowed_database_error_in_an_optional_atomic_step_costs_that_step_only(diary: Diary) -> None:
     steps = [
-        Step("a", lambda ctx: Entry.objects.create(what="kept") and None, transactional=True),
+        Step("a", lambda ctx: enter("kept"), transactional=True),
         Step("b", swallow, transactional=True, optional=True),
         diary.step("c", transactional=True),
     ]
@@ -216,7 +215,9 @@ def test_a_deadlock_is_tried_again_and_counts_nowhere(atomic: bool) -> None:
             raise OperationalError("database is locked")
         return "done"
 
-    workflow = Workflow.from_steps("deadlocked", [Step("a", deadlock_twice, transactional=True)], atomic=atomic)
+    workflow = Workflow.from_steps(
+        "deadlocked", [Step("a", deadlock_twice, transactional=True)], atomic=atomic
+    )
 
     run = workflow.run(user=SYSTEM)
 
@@ -243,7 +244,7 @@ def test_a_deadlock_that_never_ends_fails_the_step() -> None:
 
 
 def test_rows_written_by_an_external_step_are_reported_once(caplog: pytest.LogCaptureFixture) -> None:
-    write = Step("write", lambda ctx: Entry.objects.create(what="oops") and None)
+    write = Step("write", lambda ctx: enter("oops"))
     workflow = Workflow.from_steps("careless", [write])
 
     workflow.run(user=SYSTEM)
@@ -256,7 +257,9 @@ def test_rows_written_by_an_external_step_are_reported_once(caplog: pytest.LogCa
     assert "@step(transactional=True), or use a CreateStep" in reports[0].getMessage()
 
 
-def test_reading_rows_and_beating_in_an_external_step_is_not_reported(caplog: pytest.LogCaptureFixture) -> None:
+def test_reading_rows_and_beating_in_an_external_step_is_not_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def careful(ctx: Any) -> None:
         Entry.objects.count()
         ctx.heartbeat()

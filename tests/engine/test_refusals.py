@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from django.contrib.auth.models import AnonymousUser, User
 from rest_framework import serializers
 
@@ -80,7 +81,11 @@ def test_validated_input_with_its_defaults_reaches_the_steps() -> None:
         on = serializers.DateField()
         seats = serializers.IntegerField(default=1)
 
-    workflow = type("Trip", (Workflow,), {"__module__": __name__, "input": TripInput, "go": Step("go", lambda ctx: ctx.input)})
+    workflow: Any = type(
+        "Trip",
+        (Workflow,),
+        {"__module__": __name__, "input": TripInput, "go": Step("go", lambda ctx: ctx.input)},
+    )
 
     run = workflow.run(user=SYSTEM, input={"on": "2026-03-01"})
 
@@ -152,7 +157,7 @@ def test_an_action_that_nobody_declares_is_unknown(sale: Sale) -> None:
 
 def test_a_path_that_leads_nowhere_starts_nothing(sale: Sale, user: User, on_sale: OnSale) -> None:
     with pytest.raises((ImportError, DeclarationInvalid)):
-        on_sale("tests.kiosk.workflows.Ghost").run(user=user)  # type: ignore[arg-type]
+        on_sale("tests.kiosk.workflows.Ghost").run(user=user)
 
     assert not Run.objects.exists()
 
@@ -205,7 +210,9 @@ def test_a_result_that_cannot_be_journaled_is_not_worth_another_try(diary: Diary
 
 
 def test_data_that_cannot_be_journaled_fails_the_step_that_set_it() -> None:
-    workflow = Workflow.from_steps("odd_data", [Step("a", lambda ctx: ctx.set("x", object()), transactional=True)])
+    workflow = Workflow.from_steps(
+        "odd_data", [Step("a", lambda ctx: ctx.set("x", object()), transactional=True)]
+    )
 
     run = workflow.run(user=SYSTEM)
 
@@ -238,7 +245,9 @@ def test_a_workflow_at_the_top_of_a_module_is_found_by_its_path() -> None:
 def test_a_workflow_that_no_worker_could_find_runs_inline_only(diary: Diary) -> None:
     workflow = Workflow.from_steps("hidden", [diary.step("a")])
 
-    with pytest.raises(WorkflowNotFindable, match="could not find the workflow hidden, so it may only run inline"):
+    with pytest.raises(
+        WorkflowNotFindable, match="could not find the workflow hidden, so it may only run inline"
+    ):
         workflow.enqueue(user=SYSTEM)
 
     assert workflow.run(user=SYSTEM).success
@@ -258,7 +267,16 @@ def test_a_workflow_that_no_worker_could_find_hands_nothing_over(diary: Diary, o
 
 @pytest.mark.parametrize(
     "name",
-    ["os.system", "tests.kiosk.models.Sale", "flowstate.Workflow", "nothing.at.all", "", "..", "a b", "kiosk.sale.fly"],
+    [
+        "os.system",
+        "tests.kiosk.models.Sale",
+        "flowstate.Workflow",
+        "nothing.at.all",
+        "",
+        "..",
+        "a b",
+        "kiosk.sale.fly",
+    ],
 )
 def test_a_name_that_is_no_workflows_is_unknown(name: str) -> None:
     with pytest.raises(WorkflowUnknown):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from django.contrib.auth.models import User
 
 from flowstate import CreateStep, DeleteStep, RowMissing, Step, StepError, UpdateStep, Workflow
@@ -21,7 +22,7 @@ def fail(ctx: Any) -> None:
 
 
 def values_of(sale: Sale) -> dict[str, Any]:
-    return Sale.objects.filter(pk=sale.pk).values().get()
+    return dict(Sale.objects.filter(pk=sale.pk).values().get())
 
 
 def test_a_created_row_is_gone_again_and_its_key_was_seen(sale: Sale, user: User, on_sale: OnSale) -> None:
@@ -140,7 +141,7 @@ class OutOfStock(StepError):
 def test_the_entity_step_on_a_row_that_was_deleted_meanwhile_fails(
     sale: Sale, user: User, on_sale: OnSale
 ) -> None:
-    forget = Step("forget", lambda ctx: Sale.objects.all().delete() and None, transactional=True)
+    forget = Step("forget", lambda ctx: len(Sale.objects.all().delete()), transactional=True)
     workflow = Workflow.from_steps("late", [forget, UpdateStep(name="write", values={"note": "x"})])
 
     run = on_sale(workflow).run(user=user)
@@ -158,7 +159,7 @@ def test_what_somebody_else_wrote_since_is_left_alone_and_a_person_is_asked(
     class Conflict(Workflow):
         note = UpdateStep(values={"note": "ours"})
         status = UpdateStep(values={"status": "ours"})
-        interfere = Step("interfere", lambda ctx: Sale.objects.update(note="theirs") and None)
+        interfere = Step("interfere", lambda ctx: Sale.objects.update(note="theirs"))
         fail = Step("fail", fail)
 
     run = on_sale(Conflict).run(user=user)
@@ -189,7 +190,9 @@ def test_an_entity_step_and_its_row_in_the_journal_commit_together(
     assert run.step_runs.get().status == "failed"
 
 
-def test_rows_written_in_values_are_rolled_back_with_the_step(sale: Sale, user: User, on_sale: OnSale) -> None:
+def test_rows_written_in_values_are_rolled_back_with_the_step(
+    sale: Sale, user: User, on_sale: OnSale
+) -> None:
     def values(ctx: Any) -> dict[str, Any]:
         Product.objects.create(name="side effect")
         raise LookupError

@@ -105,7 +105,10 @@ def test_a_failing_compensation_does_not_stop_the_others(diary: Diary) -> None:
 
 def test_a_run_whose_undoing_failed_has_a_status_of_its_own(diary: Diary) -> None:
     """P08."""
-    steps = [diary.undoable("a", undo_errors=[ValueError("stuck")] * 3), diary.step("b", errors=[OSError("x")])]
+    steps = [
+        diary.undoable("a", undo_errors=[ValueError("stuck")] * 3),
+        diary.step("b", errors=[OSError("x")]),
+    ]
 
     run = Workflow.from_steps("apart", steps).run(user=SYSTEM)
 

@@ -89,7 +89,9 @@ def test_a_transactional_step_that_is_tried_again_leaves_only_the_last_trys_rows
         if ctx.attempt == 1:
             raise OSError
 
-    workflow = Workflow.from_steps("rewritten", [Step("a", write_and_fail_once, transactional=True, retry=AT_ONCE)])
+    workflow = Workflow.from_steps(
+        "rewritten", [Step("a", write_and_fail_once, transactional=True, retry=AT_ONCE)]
+    )
 
     run = workflow.run(user=SYSTEM)
 
@@ -176,7 +178,9 @@ def test_a_compensation_without_a_result_still_knows_the_forward_key() -> None:
     def refund(ctx: Any, result: Any) -> None:
         seen.extend([ctx.forward_key, ctx.idempotency_key])
 
-    run = Workflow.from_steps("forward", [Step("pay", pay, refund, unknown_on=[ConnectionError])]).run(user=SYSTEM)
+    run = Workflow.from_steps("forward", [Step("pay", pay, refund, unknown_on=[ConnectionError])]).run(
+        user=SYSTEM
+    )
 
     assert seen == [f"{run.pk}:pay", f"{run.pk}:pay:undo"]
 

@@ -6,17 +6,21 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
 from django.contrib.auth.models import User
 
 from flowstate import Action, Workflow, allow_any
 from flowstate.actions.bound import BoundAction
 from flowstate.models.clock import _Shift, shift_clock
 from flowstate.signals import run_event
+from tests.kiosk.celery_app import app
 from tests.kiosk.diary import Diary
 from tests.kiosk.models import Product, Sale
 from tests.kiosk.workflows import Bank, bank
 
 OnSale = Callable[..., BoundAction]
+
+app.set_current()  # what is published in a test goes to the broker in this process
 
 
 @pytest.fixture(name="bank")

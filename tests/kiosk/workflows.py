@@ -14,12 +14,24 @@ from flowstate import (
     CreateStep,
     DeleteStep,
     Retry,
+    Step,
     StepError,
     UpdateStep,
     Workflow,
     step,
 )
 from tests.kiosk.models import Product, Receipt, Sale
+from tests.kiosk.returns import called
+
+
+def diary_step(name: str, **options: Any) -> Step[Any]:
+    """Return a step that writes itself into the diary of `returns`, with a compensation that does too."""
+    return Step(
+        fn=lambda ctx: called(ctx, name),
+        name=name,
+        compensate=lambda ctx, _: called(ctx, f"undo {name}"),
+        **options,
+    )
 
 
 class CardDeclined(StepError):
@@ -102,9 +114,7 @@ class Settle(Workflow):
         values=lambda ctx: {"stock": F("stock") - ctx.entity.quantity},
     )
     mark_paid = UpdateStep(values={"status": "paid"})
-    receipt = CreateStep(
-        "kiosk.Receipt", values=lambda ctx: {"sale_id": ctx.entity_id, "reference": "cash"}
-    )
+    receipt = CreateStep("kiosk.Receipt", values=lambda ctx: {"sale_id": ctx.entity_id, "reference": "cash"})
 
 
 class InTheBackground(Workflow):
@@ -142,6 +152,43 @@ class Touch(Workflow):
         exclusive = None
 
     note = UpdateStep(values={"note": "touched"})
+
+
+class LaterMark(Workflow):
+    """Rows only: one written by the caller, one by a worker."""
+
+    note = UpdateStep(values={"note": "now"})
+    mark = UpdateStep(values={"status": "later"}, background=True)
+
+
+class OnASlowQueue(Workflow):
+    """One step for the workers of a queue of its own."""
+
+    mark = UpdateStep(values={"status": "carried"})
+
+    @step(queue="slow")
+    def charge(self, ctx: Context[Sale]) -> dict[str, str]:
+        return bank.charge(ctx.idempotency_key)
+
+
+class WhoAsks(Workflow):
+    """Says for whom it works."""
+
+    class Meta:
+        exclusive = None
+
+    @step
+    def ask(self, ctx: Context[Sale]) -> str:
+        return str(ctx.user)
+
+
+class Fork(Workflow):
+    """Two branches and their join."""
+
+    begin = diary_step("begin")
+    left = diary_step("left", depends_on=begin)
+    right = diary_step("right", depends_on=begin)
+    join = diary_step("join", depends_on=[left, right])
 
 
 __all__ = ["Product", "Receipt", "bank"]

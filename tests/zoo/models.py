@@ -27,6 +27,7 @@ class Everything(models.Model):
     url = models.URLField(default="")
     path = models.FilePathField(path="/", default="")
     file = models.FileField(default="")
+    maybe_file = models.FileField(null=True)
     integer = models.IntegerField(default=0)
     small = models.SmallIntegerField(default=0)
     big = models.BigIntegerField(default=0)
@@ -147,6 +148,7 @@ class Loan(models.Model):
 
     animal = models.ForeignKey(Animal, on_delete=models.RESTRICT, related_name="loans")
     keeper = models.ForeignKey(Keeper, on_delete=models.CASCADE, related_name="loans")
+    cage = models.ForeignKey(Cage, null=True, on_delete=models.CASCADE, related_name="loans")
 
 
 class Node(models.Model):

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.db import connection, models, transaction
 
 from flowstate.engine.entities import Written, perform
-from flowstate.engine.inverse import models_of, undo
+from flowstate.engine.entities.inverse import models_of, undo
 from flowstate.workflows.entities import EntityStep
 
 
@@ -41,17 +41,22 @@ def carry_out(
     """Carry a step out in its own transaction."""
     with transaction.atomic():
         written = perform(step, None, ctx or Ctx(entity), record_undo=record_undo, using="default")  # type: ignore[arg-type]
-        connection.check_constraints()
+        check_what_is_deferred()
     return written
 
 
 def take_back(written: Written, step: EntityStep, entity: models.Model | None = None) -> None:
-    """Undo what a step has written, by way of the journal's JSON."""
-    assert written.undo is not None
-    record = json.loads(json.dumps(written.undo, allow_nan=False))
+    """Undo what a step has written, by way of the journal's JSON, which may change the order of keys."""
+    record = json.loads(json.dumps(written.undo, allow_nan=False, sort_keys=True))
     allowed = models_of(SimpleNamespace(steps=[step]), type(entity) if entity else None)  # type: ignore[arg-type]
     with transaction.atomic():
         undo(record, allowed_models=allowed, using="default")
+        check_what_is_deferred()
+
+
+def check_what_is_deferred() -> None:
+    """Check foreign keys now, where the database would do so at commit; the others have done so."""
+    if connection.features.can_defer_constraint_checks:
         connection.check_constraints()
 
 

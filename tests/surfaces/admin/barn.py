@@ -8,7 +8,7 @@ from django_celery_results.admin import TaskResultAdmin
 from django_celery_results.models import TaskResult
 
 from django.contrib import admin
-from django.db.models import F
+from django.db.models import F, Model
 from django.urls import path
 from rest_framework import serializers
 
@@ -25,7 +25,7 @@ from flowstate import (
 )
 from flowstate.admin import ActionsAdminMixin, RunAdmin
 from flowstate.models import Run
-from tests.zoo.models import Bird, Feed
+from tests.zoo.models import Animal, Bird, Feed
 
 if TYPE_CHECKING:
     FeedAdminBase = admin.ModelAdmin[Feed]
@@ -121,18 +121,27 @@ def deliver(ctx: Context[Feed]) -> str:
     return Feed.objects.create(name=ctx.input["name"]).name
 
 
+def pet(ctx: Context[Animal]) -> str:
+    return ctx.entity.name
+
+
 may_change = has_perm("zoo.change_feed")
 
-ACTIONS = {
-    "refill": Action(Refill, rules=[may_change]),
-    "overfill": Action(Overfill, rules=[may_change], summary="More than fits"),
-    "jam": Action(Jam, rules=[may_change]),
-    "dry": Action(Dry, rules=[may_change]),
-    "divide": Action(Broken, rules=[may_change]),
-    "refuse": Action(Choosy, rules=[may_change]),
-    "weigh": Action(handler=weigh, rules=[is_authenticated]),
-    "burn": Action(handler=weigh, rules=[~allow_any]),
-    "deliver": Action(handler=deliver, detail=False, input=DeliveryInput, rules=[has_perm("zoo.add_feed")]),
+ACTIONS: dict[type[Model], dict[str, Action]] = {
+    Feed: {
+        "refill": Action(Refill, rules=[may_change]),
+        "overfill": Action(Overfill, rules=[may_change], summary="More than fits"),
+        "jam": Action(Jam, rules=[may_change]),
+        "dry": Action(Dry, rules=[may_change]),
+        "divide": Action(Broken, rules=[may_change]),
+        "refuse": Action(Choosy, rules=[may_change]),
+        "weigh": Action(handler=weigh, rules=[is_authenticated]),
+        "burn": Action(handler=weigh, rules=[~allow_any]),
+        "deliver": Action(
+            handler=deliver, detail=False, input=DeliveryInput, rules=[has_perm("zoo.add_feed")]
+        ),
+    },
+    Animal: {"pet": Action(handler=pet, rules=[is_authenticated])},
 }
 
 # Not "admin": links must stay on the site they are shown on.

@@ -27,13 +27,15 @@ MakeRun = Callable[..., Run]
 
 @pytest.fixture(autouse=True)
 def barn(settings: Settings) -> Iterator[None]:
-    """Open the barn, and give feed its actions for as long as a test takes."""
+    """Open the barn, and give models their actions for as long as a test takes."""
     settings.ROOT_URLCONF = "tests.surfaces.admin.barn"
-    Actions(**ACTIONS).contribute_to_class(Feed, "doings")
+    for model, actions in ACTIONS.items():
+        Actions(**actions).contribute_to_class(model, "doings")
     declared.forget_merged()
     yield
-    del declared.declarations[Feed]
-    del Feed.doings  # type: ignore[attr-defined]
+    for model in ACTIONS:
+        del declared.declarations[model]
+        delattr(model, "doings")
     declared.forget_merged()
 
 

@@ -1,116 +1,31 @@
-"""A model's own admin: buttons for what one may do, the form, what became of it, this row's runs."""
+"""Starting an action in the admin: the form, what was wrong with it, what became of it, and who may."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from pytest_django import DjangoAssertNumQueries, Settings
 
 from django.contrib.auth.models import User
 from django.db import connections
 from django.test import Client
+from django.utils.html import escape
 
 from flowstate.models import Run, RunStatus
-from tests.surfaces.admin.barn import XSS, FeedAdmin, site
-from tests.surfaces.admin.conftest import MakeRun, staff, texts
-from tests.zoo.models import Bird, Feed
+from tests.surfaces.admin.barn import XSS, FeedAdmin
+from tests.surfaces.admin.conftest import staff, texts
+from tests.zoo.models import Feed
 
 
 def url(oats: Feed, action: str) -> str:
     return f"/barn/zoo/feed/{oats.pk}/actions/{action}/"
 
 
-def row_page(client: Client, oats: Feed) -> Any:
-    return client.get(f"/barn/zoo/feed/{oats.pk}/change/")
-
-
-def buttons(response: Any) -> list[str]:
-    return [button["label"] for button in response.context["flowstate_buttons"]]
-
-
 def send(client: Client, oats: Feed, action: str, **form: Any) -> Any:
     return client.post(url(oats, action), form, follow=True)
-
-
-# --- buttons -------------------------------------------------------------------------------------
-
-
-def test_a_row_has_buttons_for_what_this_user_may_do_with_it(
-    client: Client, oats: Feed, keeper: User
-) -> None:
-    onlooker, seen = staff("onlooker", "zoo.view_feed"), {}
-
-    for user in (keeper, onlooker):
-        client.force_login(user)
-        seen[user.username] = buttons(row_page(client, oats))
-
-    assert seen == {
-        "keeper": ["Refill", "Overfill", "Jam", "Dry", "Divide", "Refuse", "Weigh"],
-        "onlooker": ["Weigh"],
-    }
-
-
-def test_a_button_leads_to_its_page_and_says_what_it_does(desk: Client, oats: Feed) -> None:
-    page = row_page(desk, oats).content.decode()
-
-    assert f'href="{url(oats, "overfill")}" title="More than fits">Overfill</a>' in page
-    assert 'title="Put something into the bin."' in page
-
-
-def test_the_list_has_buttons_for_the_actions_of_the_collection(
-    client: Client, oats: Feed, keeper: User
-) -> None:
-    onlooker, seen = staff("onlooker", "zoo.view_feed"), {}
-
-    for user in (keeper, onlooker):
-        client.force_login(user)
-        seen[user.username] = buttons(client.get("/barn/zoo/feed/"))
-
-    assert seen == {"keeper": ["Deliver"], "onlooker": []}
-
-
-def test_the_pages_keep_the_buttons_and_fields_they_had(desk: Client, oats: Feed) -> None:
-    page = row_page(desk, oats).content.decode()
-    listing = desk.get("/barn/zoo/feed/").content.decode()
-    adding = desk.get("/barn/zoo/feed/add/")
-
-    assert 'class="historylink"' in page
-    assert 'name="_save"' in page
-    assert 'class="addlink"' in listing
-    assert "flowstate_buttons" not in adding.context
-
-
-def test_a_template_of_the_project_is_kept_around(
-    desk: Client, oats: Feed, monkeypatch: pytest.MonkeyPatch, settings: Settings
-) -> None:
-    own = '{% extends "admin/change_form.html" %}{% block content %}OWN {{ block.super }}{% endblock %}'
-    loaders = [
-        ("django.template.loaders.locmem.Loader", {"own.html": own}),
-        "django.template.loaders.app_directories.Loader",
-    ]
-    [engine] = settings.TEMPLATES
-    settings.TEMPLATES = [{**engine, "APP_DIRS": False, "OPTIONS": {**engine["OPTIONS"], "loaders": loaders}}]
-    monkeypatch.setattr(FeedAdmin, "change_form_template", "own.html", raising=False)
-
-    page = row_page(desk, oats).content.decode()
-
-    assert "OWN" in page
-    assert url(oats, "refill") in page
-
-
-def test_deleting_the_selected_still_asks_first(desk: Client, oats: Feed) -> None:
-    page = desk.post("/barn/zoo/feed/", {"action": "delete_selected", "_selected_action": [oats.pk]})
-
-    assert "Are you sure" in page.content.decode()
-
-
-def test_a_popup_has_neither_buttons_nor_runs(desk: Client, oats: Feed) -> None:
-    page = desk.get(f"/barn/zoo/feed/{oats.pk}/change/?_popup=1").content.decode()
-
-    assert "flowstate" not in page
 
 
 # --- starting ------------------------------------------------------------------------------------
@@ -243,6 +158,34 @@ def test_a_refusal_of_the_workflow_is_told_on_the_form(desk: Client, oats: Feed)
     assert not Run.objects.exists()
 
 
+def test_no_parameter_decides_where_one_is_led(desk: Client, oats: Feed) -> None:
+    """S13"""
+    elsewhere = {"next": "//evil.example", "redirect": "https://evil.example", "_continue": "//evil.example"}
+
+    response = desk.post(f"{url(oats, 'weigh')}?next=//evil.example", elsewhere)
+
+    assert response.headers["Location"] == f"/barn/flowstate/run/{Run.objects.get().pk}/change/"
+
+
+def test_no_page_needs_a_script_or_a_style_of_its_own(desk: Client, oats: Feed) -> None:
+    send(desk, oats, "overfill")
+    run = f"/barn/flowstate/run/{Run.objects.get().pk}/"
+    forbidden = re.compile(
+        r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:|(?:src|href)=.(?:https?:)?//"
+    )
+
+    for path in (
+        url(oats, "refill"),
+        "/barn/zoo/feed/",
+        f"/barn/zoo/feed/{oats.pk}/change/",
+        f"{run}change/",
+        f"{run}retry/",
+        "/barn/flowstate/run/",
+    ):
+        page = desk.get(path).content.decode().replace(escape(XSS), "")
+        assert forbidden.findall(page) == []
+
+
 # --- who may -------------------------------------------------------------------------------------
 
 
@@ -262,8 +205,9 @@ def test_the_rules_decide_on_the_page_and_on_sending(
 def test_rules_alone_are_not_enough_without_seeing_the_row(client: Client, oats: Feed, guest: User) -> None:
     client.force_login(guest)
 
-    assert client.get(url(oats, "weigh")).status_code == 403
-    assert client.post(url(oats, "weigh")).status_code == 403
+    for path in (url(oats, "weigh"), "/barn/zoo/feed/actions/deliver/"):
+        assert client.get(path).status_code == 403
+        assert client.post(path).status_code == 403
 
 
 def test_a_row_that_the_admin_hides_has_no_actions(
@@ -317,55 +261,3 @@ def test_external_steps_run_although_requests_are_atomic(
 
     assert Run.objects.get().status == RunStatus.FAILED
     assert "failed at step divide" in texts(response)[0]
-
-
-# --- this row's runs -----------------------------------------------------------------------------
-
-
-def test_a_row_lists_its_latest_runs_and_no_others(desk: Client, make_run: MakeRun, oats: Feed) -> None:
-    mine = [make_run(on=oats) for _ in range(12)]
-    make_run(on=Feed.objects.create(name="Hay"))
-
-    response = row_page(desk, oats)
-
-    assert [line["run"] for line in response.context["flowstate_runs"]] == mine[:1:-1]
-    every = response.context["flowstate_runs_url"]
-    assert list(desk.get(every).context["cl"].queryset) == mine[::-1]
-
-
-def test_a_row_without_runs_says_so(desk: Client, oats: Feed) -> None:
-    assert "No action has been run on this row." in row_page(desk, oats).content.decode()
-
-
-def test_a_child_lists_the_runs_of_its_parents_actions(desk: Client, make_run: MakeRun) -> None:
-    bird = Bird.objects.create(name="Tit")
-    run = make_run(on=bird)
-
-    response = desk.get(f"/barn/zoo/bird/{bird.pk}/change/")
-
-    assert [line["run"] for line in response.context["flowstate_runs"]] == [run]
-
-
-def test_a_page_of_a_row_takes_two_queries_more_than_without_runs(
-    desk: Client, make_run: MakeRun, oats: Feed, django_assert_num_queries: DjangoAssertNumQueries
-) -> None:
-    for _ in range(10):
-        make_run(on=oats, steps={"add": {}, "close": {}})
-    row_page(desk, oats)
-
-    with django_assert_num_queries(5):  # session, user, row, runs, steps
-        row_page(desk, oats)
-
-
-def test_the_mixin_works_on_a_site_that_has_no_pages_for_runs(
-    desk: Client, oats: Feed, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_run(on=oats)
-    registry: dict[Any, Any] = site._registry
-    monkeypatch.delitem(registry, Run)
-
-    page = row_page(desk, oats)
-    response = send(desk, oats, "weigh")
-
-    assert "All runs of this row" not in page.content.decode()
-    assert response.redirect_chain == [(f"/barn/zoo/feed/{oats.pk}/change/", 302)]

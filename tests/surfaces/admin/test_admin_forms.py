@@ -112,9 +112,10 @@ def test_what_was_left_empty_is_left_out_so_that_defaults_apply() -> None:
         "b": serializers.IntegerField(required=False),
         "c": serializers.IntegerField(default=None, allow_null=True),
         "d": serializers.MultipleChoiceField(choices=["x"], required=False),
+        "e": serializers.IntegerField(default=4),
     }
 
-    assert given({"a": "", "b": "", "c": ""}, **fields) == {}
+    assert given({"a": "", "b": "", "c": "", "e": ""}, **fields) == {}
 
 
 def test_what_was_cleared_or_must_be_answered_is_handed_on_as_empty() -> None:

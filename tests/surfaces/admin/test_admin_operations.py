@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from flowstate.models import EventKind, Run, RunStatus
+from flowstate.models import Compensation, EventKind, Run, RunStatus, StepStatus
 from tests.surfaces.admin.conftest import MakeRun, staff, texts
 from tests.zoo.models import Feed
 
@@ -88,10 +88,28 @@ def test_asking_shows_what_would_be_undone_and_changes_nothing(
     assert dump() == before
 
 
+def test_cancelling_names_what_would_be_undone_the_last_first(desk: Client, make_run: MakeRun) -> None:
+    pending = {"compensation": Compensation.PENDING}
+    run = make_run(
+        RunStatus.RUNNING,
+        steps={
+            "done": pending,
+            "lasting": {},
+            "unclear": {"status": StepStatus.READY, "uncertain": True, **pending},
+            "busy": {"status": StepStatus.RUNNING, **pending},
+            "later": {"status": StepStatus.BLOCKED, **pending},
+        },
+    )
+
+    response = desk.get(url(run, "cancel"))
+
+    assert response.context["affected"] == ["busy, once it has finished", "unclear", "done"]
+
+
 def test_cancelling_undoes_and_says_who_and_why(desk: Client, oats: Feed, root: User) -> None:
     run = start(oats, "dry", root)
 
-    response = desk.post(url(run, "cancel"), {"reason": "spoilt"}, follow=True)
+    response = desk.post(url(run, "cancel"), {"reason": " spo\x00ilt "}, follow=True)
 
     run.refresh()
     oats.refresh_from_db()

@@ -143,7 +143,7 @@ def test_the_builder_does_what_its_words_say() -> None:
 def test_a_builder_may_be_gone_on_with_in_two_ways() -> None:
     begun = WorkflowBuilder("flow").step("fetch", fetch)
 
-    short, long = begun.build(), begun.step("save", save).data(a=1).build()
+    long, short = begun.step("save", save).data(a=1).build(), begun.build()
 
     assert [list(flow.declaration.by_name) for flow in (short, long)] == [["fetch"], ["fetch", "save"]]
     assert short.declaration.meta.initial_data == {}
@@ -158,6 +158,14 @@ def test_a_builder_takes_steps_that_were_made_before() -> None:
     assert "takes its options where it is made" in refused(
         lambda: WorkflowBuilder("flow").step(payment, fetch)
     )
+
+
+def test_hooks_may_be_given_one_after_the_other() -> None:
+    builder = WorkflowBuilder("flow").step("fetch", fetch)
+
+    flow = builder.hooks(on_complete=nothing).hooks(on_failed=nothing).build()
+
+    assert flow.declaration.hooks == {"on_complete", "on_failed"}
 
 
 def test_an_empty_builder_is_refused() -> None:

@@ -85,7 +85,11 @@ def test_compensate_may_name_a_method_of_the_class() -> None:
         def refund(self, ctx: Any, result: Any) -> None:
             ctx.append("overridden")
 
+    class Other(Workflow):
+        pay = Own.charge
+
     assert undo(Own, "charge") == ["Own refunds 5"]
+    assert undo(Other, "pay") == ["Other refunds 5"]
     assert undo(Child, "charge") == ["overridden"]
 
 

@@ -14,9 +14,10 @@ from django.db import models
 from django.db.models.deletion import Collector, ProtectedError, RestrictedError
 
 from flowstate.conf import settings
-from flowstate.engine.images import AnyField, Image, complete, image, text, tracked
-from flowstate.engine.records import Outcome, differences, row_record, undo_record
-from flowstate.engine.rows import Model, Target, locked
+from flowstate.engine.entities.images import AnyField, Image, complete, image, text, tracked
+from flowstate.engine.entities.records import Outcome, differences, key_shown, row_record, undo_record
+from flowstate.engine.entities.references import target
+from flowstate.engine.entities.rows import Model, Target, locked, table_of
 from flowstate.exceptions import RowLimitExceeded, RowProtected
 from flowstate.workflows.entities import DeleteStep
 
@@ -26,15 +27,15 @@ Images = dict[Model, dict[Any, Image]]
 
 def delete(step: DeleteStep, ctx: Any, *, record_undo: bool, using: str) -> Outcome:
     """Delete the step's row or rows through their `delete()`; return the result and the undo record."""
-    target = Target.of(step, ctx, using)
-    rows = target.rows()
-    result = {"count": len(rows)} if step.many else {"pk": row_key(rows[0])}
+    found = Target.of(step, ctx, using)
+    rows = found.rows()
+    result = {"count": len(rows)} if step.many else {"pk": key_shown(rows[0].pk)}
     try:
         recorded = _record(rows, using) if record_undo and rows else None
         for row in rows:
             row.delete(using=using)
     except (ProtectedError, RestrictedError) as err:
-        raise _protected(step, target, err) from err
+        raise _protected(step, found, err) from err
     if recorded is None:
         return result, undo_record() if record_undo else None
     if type(rows[0]).delete is not models.Model.delete:
@@ -42,17 +43,12 @@ def delete(step: DeleteStep, ctx: Any, *, record_undo: bool, using: str) -> Outc
     return result, recorded.as_record()
 
 
-def row_key(row: models.Model) -> Any:
-    """Return the key of a row as a result shows it."""
-    return list(row.pk) if isinstance(row.pk, tuple) else row.pk
-
-
-def _protected(step: DeleteStep, target: Target, err: ProtectedError | RestrictedError) -> RowProtected:
+def _protected(step: DeleteStep, found: Target, err: ProtectedError | RestrictedError) -> RowProtected:
     holders = err.protected_objects if isinstance(err, ProtectedError) else err.restricted_objects
     names = sorted(f"{row._meta.label} {row.pk}" for row in holders)
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     return RowProtected(
-        f"{target.model._meta.label} with {target} cannot be deleted by step {step.name}: {shown} "
+        f"{found.model._meta.label} with {found} cannot be deleted by step {step.name}: {shown} "
         "refers to it and protects it."
     )
 
@@ -151,7 +147,7 @@ def _record(rows: Sequence[models.Model], using: str) -> _Recorded:
 
 
 def _table(row: models.Model) -> Model:
-    return row._meta.concrete_model or type(row)
+    return table_of(type(row))
 
 
 def _row_record(table: Model, key: Any, **more: Any) -> dict[str, Any]:
@@ -170,7 +166,8 @@ def _images(
 
 
 def _links(collector: Collector, deleted: Mapping[Model, Sequence[Any]]) -> Iterator[_Link]:
-    for (field, new), groups in collector.field_updates.items():
+    updates: Mapping[tuple[AnyField, Any], Any] = collector.field_updates
+    for (field, new), groups in updates.items():
         value = getattr(new, field.target_field.attname) if isinstance(new, models.Model) else new
         for row in (row for rows in groups for row in rows):
             # On databases that check at once, Django nulls links before it deletes the rows that have them.
@@ -211,10 +208,9 @@ def _parents_first(images: Images) -> list[dict[str, Any]]:
     }
 
     def referred(table: Model, held: Image) -> Iterator[int]:
-        for field in table._meta.local_concrete_fields:
+        for field in tracked(table._meta.local_concrete_fields):
             if field.remote_field is not None:
-                goal = field.target_field
-                index = place.get((goal.model._meta.concrete_model, goal.name, held[field.name]))
+                index = place.get((*target(field), held[field.name]))
                 if index is not None:
                     yield index
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from django.db import DataError, IntegrityError, connections, models, transaction
 
-from flowstate.engine.images import AnyField, tracked, value
-from flowstate.engine.records import RowRecord
-from flowstate.engine.references import missing_targets, target
-from flowstate.engine.rows import Model
+from flowstate.engine.entities.images import AnyField, tracked, value
+from flowstate.engine.entities.records import RowRecord
+from flowstate.engine.entities.references import missing_targets, target
+from flowstate.engine.entities.rows import Model
 from flowstate.exceptions import UndoConflict
 
 
@@ -84,7 +84,11 @@ def _cycles_allowed(rows: Sequence[RowRecord], place: Places, using: str) -> Abs
 def _insert(row: RowRecord, using: str) -> None:
     values = {field: value(field, text) for field, text in row.columns.items()}
     values |= _new_columns(row)
-    instance = row.model.from_db(using, [field.attname for field in values], list(values.values()))
+    # In the order of the columns, which a database may have lost when it stored the record as JSON.
+    fields = [field for field in row.model._meta.concrete_fields if field in values]
+    instance = row.model.from_db(
+        using, [field.attname for field in fields], [values[field] for field in fields]
+    )
     for field, text in row.columns.items():
         if text is None and isinstance(field, models.FileField):
             # Django stores a file field that is None as an empty text.

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowstate.engine.creation import create
-from flowstate.engine.deletion import delete
-from flowstate.engine.rows import EntityStep
-from flowstate.engine.updates import update
+from flowstate.engine.entities.creation import create
+from flowstate.engine.entities.deletion import delete
+from flowstate.engine.entities.rows import EntityStep
+from flowstate.engine.entities.updates import update
 from flowstate.workflows.entities import CreateStep, UpdateStep
 
 

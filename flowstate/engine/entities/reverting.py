@@ -9,11 +9,11 @@ from django.db.models import Case, F, Func, Q, When
 from django.db.models.lookups import Exact
 
 from flowstate.engine.contention import is_contention
-from flowstate.engine.deltas import opposite
-from flowstate.engine.images import AnyField, complete, equal_in_sql, is_text, same, text_of, value
-from flowstate.engine.records import RowRecord
-from flowstate.engine.references import refuse_missing_targets
-from flowstate.engine.rows import locked
+from flowstate.engine.entities.deltas import opposite
+from flowstate.engine.entities.images import AnyField, complete, equal_in_sql, is_text, same, text_of, value
+from flowstate.engine.entities.records import RowRecord
+from flowstate.engine.entities.references import refuse_missing_targets
+from flowstate.engine.entities.rows import locked
 from flowstate.exceptions import UndoConflict
 
 

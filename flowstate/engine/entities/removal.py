@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db import IntegrityError
 
-from flowstate.engine.records import RowRecord
-from flowstate.engine.references import may_be_referred_to, referring
-from flowstate.engine.rows import Model
+from flowstate.engine.entities.records import RowRecord
+from flowstate.engine.entities.references import may_be_referred_to, referring
+from flowstate.engine.entities.rows import Model, table_of
 from flowstate.exceptions import UndoConflict
 
 SHOWN = 5
@@ -39,7 +39,7 @@ def _refuse_referred(table: Model, keys: dict[Model, list[Any]], using: str) -> 
     if not created:
         return
     for link, found in referring(created, table, using):
-        others = found.exclude(pk__in=keys.get(found.model._meta.concrete_model, []))
+        others = found.exclude(pk__in=keys.get(table_of(found.model), []))
         names = [str(row.pk) for row in others[: SHOWN + 1]]
         if names:
             label = found.model._meta.label
@@ -57,7 +57,7 @@ def _refuse_referred(table: Model, keys: dict[Model, list[Any]], using: str) -> 
 def _groups(table: Model, keys: list[Any]) -> list[list[Any]]:
     """Return the keys in one group, or last first where the rows may refer to one another."""
     refers_to_itself = any(
-        field.remote_field is not None and field.remote_field.model._meta.concrete_model is table
+        field.remote_field is not None and table_of(field.remote_field.model) is table
         for field in table._meta.local_concrete_fields
     )
     return [[key] for key in reversed(keys)] if refers_to_itself else [keys]

@@ -16,9 +16,9 @@ from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import models
 
-from flowstate.engine.deltas import can_count
-from flowstate.engine.images import AnyField, Image, key_text, same, tracked, value
-from flowstate.engine.rows import Model
+from flowstate.engine.entities.deltas import can_count
+from flowstate.engine.entities.images import AnyField, Image, key_text, same, tracked, value
+from flowstate.engine.entities.rows import Model, table_of
 from flowstate.exceptions import UndoConflict
 
 VERSION = 1
@@ -27,10 +27,14 @@ Outcome = tuple[dict[str, Any], dict[str, Any] | None]
 """The result of a step, and its undo record if one was asked for."""
 
 
+def key_shown(key: Any) -> Any:
+    """Return a key as a step's result holds it: plain JSON knows no tuples."""
+    return list(key) if isinstance(key, tuple) else key
+
+
 def row_record(model: Model, key: str, **more: Any) -> dict[str, Any]:
     """Return the record of one row in one table."""
-    table = model._meta.concrete_model or model
-    return {"model": table._meta.label_lower, "key": key, **more}
+    return {"model": table_of(model)._meta.label_lower, "key": key, **more}
 
 
 def undo_record(**rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -60,7 +64,7 @@ def changed_rows(row: models.Model, changes: Mapping[str, Any]) -> list[dict[str
     by_table: dict[Model, dict[str, Any]] = {}
     for field in row._meta.concrete_fields:
         if field.name in changes:
-            by_table.setdefault(field.model._meta.concrete_model, {})[field.name] = changes[field.name]
+            by_table.setdefault(table_of(field.model), {})[field.name] = changes[field.name]
     return [row_record(table, key_text(row, table), fields=fields) for table, fields in by_table.items()]
 
 
@@ -112,10 +116,10 @@ def _read_row(row: dict[str, Any], part: str, allowed_models: frozenset[str]) ->
     except LookupError as err:
         message = f"The undo record names {label!r}, which no longer exists: {err}"
         raise UndoConflict(message) from err
-    columns = {"created": {}, "deleted": row.get("values"), "changed": row.get("fields")}[part]
-    if columns is None:
+    columns = {} if part == "created" else row.get("values" if part == "deleted" else "fields")
+    if not isinstance(columns, dict):
         message = f"a {part} row of {label} has no columns"
-        raise ValueError(message)
+        raise TypeError(message)
     read = {_own_column(model, name): change for name, change in columns.items()}
     for field, change in read.items():
         _refuse_damaged(field, [change] if part == "deleted" else _texts(field, change))

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from django.db import models
+from django.db import connections, models
 from django.db.models.deletion import get_candidate_relations_to_delete
 
-from flowstate.engine.images import AnyField, value
-from flowstate.engine.rows import Model
+from flowstate.engine.entities.images import AnyField, value
+from flowstate.engine.entities.rows import Model, table_of
 from flowstate.exceptions import UndoConflict
 
 
 def target(field: AnyField) -> tuple[Model, str]:
     """Return the table and the column that a foreign key refers to."""
     goal = field.target_field
-    return goal.model._meta.concrete_model, goal.name
+    return table_of(goal.model), goal.name
 
 
 def refuse_missing_targets(texts: Mapping[AnyField, str | None], what: str, using: str) -> None:
@@ -41,7 +41,9 @@ def missing_targets(field: AnyField, texts: Collection[str], using: str) -> set[
     """Return those of the texts that no row is there for; the others' rows are locked until the commit."""
     model, name = target(field)
     wanted = {value(field, text): text for text in texts}
-    rows = model._base_manager.using(using).filter(**{f"{name}__in": list(wanted)}).select_for_update()
+    rows = model._base_manager.using(using).filter(**{f"{name}__in": list(wanted)})
+    # As a foreign key check locks: others may go on referring to these rows, but not delete them.
+    rows = rows.select_for_update(no_key=connections[using].features.has_select_for_no_key_update)
     found = set(rows.order_by("pk").values_list(name, flat=True))
     return {text for held, text in wanted.items() if held not in found}
 
@@ -69,5 +71,5 @@ def _incoming(table: Model) -> Iterable[Any]:
     return (
         relation
         for relation in get_candidate_relations_to_delete(table._meta)
-        if relation.model._meta.concrete_model is table
+        if table_of(relation.model) is table
     )

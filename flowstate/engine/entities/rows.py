@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.db.models.constants import LOOKUP_SEP
 
 from flowstate.conf import settings
-from flowstate.engine.images import AnyField, complete
+from flowstate.engine.entities.images import AnyField, complete, tracked
 from flowstate.exceptions import DeclarationInvalid, RowLimitExceeded, RowMissing, RowsAmbiguous
 from flowstate.workflows.entities import CreateStep, DeleteStep, UpdateStep
 from flowstate.workflows.step_options import UNSET
@@ -40,17 +40,22 @@ def model_of(step: EntityStep, entity_model: Model | None) -> Model:
     return model
 
 
+def table_of(model: Model) -> Model:
+    """Return the model that the table belongs to: of a proxy the one it stands for, else itself."""
+    return model._meta.concrete_model or model
+
+
 def same_table(one: Model | None, other: Model | None) -> bool:
     """Return whether two models are one and the same, proxies aside."""
-    return one is not None and other is not None and one._meta.concrete_model is other._meta.concrete_model
+    return one is not None and other is not None and table_of(one) is table_of(other)
 
 
 def locked(queryset: Rows) -> Rows:
     """Let the rows be read under lock: the model's own tables, not those that a lookup joins."""
     if not connections[queryset.db].features.has_select_for_update_of:
         return queryset.select_for_update()
-    concrete = queryset.model._meta.concrete_model
-    parents = [link.name for link in concrete._meta.parents.values() if link is not None] if concrete else []
+    links = table_of(queryset.model)._meta.parents.values()
+    parents = [link.name for link in links if link is not None]
     return queryset.select_for_update(of=("self", *parents))
 
 
@@ -190,7 +195,7 @@ def _refuse_unknown_lookup(step: EntityStep, model: Model, key: object) -> None:
 
 def column_names(model: Model) -> list[str]:
     """Return the names of the columns that can be assigned."""
-    return [field.name for field in model._meta.concrete_fields if not field.generated]
+    return [field.name for field in tracked(model._meta.concrete_fields)]
 
 
 def assigned_fields(step: UpdateStep, model: Model, values: Any) -> dict[AnyField, Any]:
@@ -248,10 +253,10 @@ def _refuse_other_than_mapping(step: EntityStep, values: Any) -> None:
 
 def _column(model: Model, name: str) -> AnyField | None:
     try:
-        field = model._meta.get_field(name)
+        field: AnyField = model._meta.get_field(name)
     except FieldDoesNotExist:
         return None
-    return field if field in model._meta.concrete_fields and not field.generated else None
+    return field if field in tracked(model._meta.concrete_fields) else None
 
 
 def many_dicts(step: CreateStep, values: Any) -> Sequence[Any]:

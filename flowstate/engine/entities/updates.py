@@ -18,8 +18,8 @@ from django.db import connections, models
 from django.db.models import signals
 from django.db.models.constants import LOOKUP_SEP
 
-from flowstate.engine.deltas import Amount, delta_of
-from flowstate.engine.images import (
+from flowstate.engine.entities.deltas import Amount, delta_of
+from flowstate.engine.entities.images import (
     INEXACT,
     AnyField,
     Image,
@@ -31,8 +31,16 @@ from flowstate.engine.images import (
     tracked,
     value,
 )
-from flowstate.engine.records import Outcome, changed_rows, differences, is_auto, row_record, undo_record
-from flowstate.engine.rows import Target, assigned_fields, same_table
+from flowstate.engine.entities.records import (
+    Outcome,
+    changed_rows,
+    differences,
+    is_auto,
+    key_shown,
+    row_record,
+    undo_record,
+)
+from flowstate.engine.entities.rows import Target, assigned_fields, same_table, table_of
 from flowstate.exceptions import DeclarationInvalid
 from flowstate.workflows.entities import UpdateStep
 
@@ -41,8 +49,9 @@ def update(step: UpdateStep, ctx: Any, *, record_undo: bool, using: str) -> Outc
     """Write the step's values into its row or rows; return the result and the undo record."""
     target = Target.of(step, ctx, using)
     if step.direct:
-        return _update_directly(target, ctx, record_undo=record_undo)
-    if not step.many and _values_need_no_row(target, ctx):
+        return _update_directly(step, target, ctx, record_undo=record_undo)
+    if not step.many and not (callable(step.values) and same_table(target.model, ctx.entity_model)):
+        # A function of a step on the entity is promised the locked row as `ctx.entity`; this one is not.
         assigned = assigned_fields(step, target.model, step.values_for(ctx))
         if _unread_write_is_the_same(target, assigned, record_undo=record_undo):
             return _update_unread(target, assigned, record_undo=record_undo)
@@ -68,7 +77,7 @@ def _update_read(
     columns = tracked(target.model._meta.concrete_fields)
     before = [image(row, columns) for row in rows] if record_undo else []
     assigned = assign()
-    result = {"count": len(rows)} if target.step.many else {"pk": rows[0].pk}
+    result = {"count": len(rows)} if target.step.many else {"pk": key_shown(rows[0].pk)}
     saves = [_save(row, assigned, target.using) for row in rows] if assigned else []
     if not record_undo or not assigned:
         return result, undo_record() if record_undo else None
@@ -116,8 +125,9 @@ class _Writes:
     def are_one_update_of(self, written: Mapping[AnyField, Any], row: models.Model, using: str) -> bool:
         """Return whether this was one UPDATE for each table, of these columns and no others."""
         quote = connections[using].ops.quote_name
-        tables = {field.model._meta.concrete_model for field in written}
-        others = [f"{quote(field.column)} = " for field in row._meta.concrete_fields if field not in written]
+        tables = {table_of(field.model) for field in written}
+        unasked: list[AnyField] = [field for field in row._meta.concrete_fields if field not in written]
+        others = [f"{quote(field.column)} = " for field in unasked]
         heads = [statement.partition(" WHERE ")[0] for statement in self.statements]
         return len(heads) == len(tables) and not any(other in head for other in others for head in heads)
 
@@ -197,11 +207,6 @@ _PLAIN_PRE_SAVES = {
 }
 
 
-def _values_need_no_row(target: Target, ctx: Any) -> bool:
-    """A function of a step on the entity is promised the locked row as `ctx.entity`."""
-    return not (callable(target.step.values) and same_table(target.model, ctx.entity_model))
-
-
 def _unread_write_is_the_same(target: Target, assigned: Mapping[AnyField, Any], *, record_undo: bool) -> bool:
     """Return whether one conditional UPDATE does what read, `save()` and recording would do.
 
@@ -210,7 +215,7 @@ def _unread_write_is_the_same(target: Target, assigned: Mapping[AnyField, Any], 
     where every value is a delta and nothing else is written.
     """
     meta = target.model._meta
-    if target.key is None or meta.concrete_model._meta.parents or not assigned:
+    if target.key is None or table_of(target.model)._meta.parents or not assigned:
         return False
     if any(LOOKUP_SEP in key and _is_relation(target.model, key) for key in target.lookups):
         return False  # the database would not look at the joined rows again after waiting for a lock
@@ -244,13 +249,13 @@ def _is_plain(
 
 def _update_unread(target: Target, assigned: Mapping[AnyField, Any], *, record_undo: bool) -> Outcome:
     values = {field.name: new for field, new in assigned.items()}
-    for field in target.model._meta.concrete_fields:
-        if is_auto(field):
-            values[field.name] = field.pre_save(SimpleNamespace(), add=False)
+    columns: list[AnyField] = list(target.model._meta.concrete_fields)
+    for field in filter(is_auto, columns):
+        values[field.name] = field.pre_save(SimpleNamespace(), add=False)
     if not target.queryset.update(**values):
         raise target.missing()
     pk = target.model._meta.pk.to_python(target.key)
-    return {"pk": pk}, undo_record(changed=_deltas(target, assigned)) if record_undo else None
+    return {"pk": key_shown(pk)}, undo_record(changed=_deltas(target, assigned)) if record_undo else None
 
 
 def _deltas(target: Target, assigned: Mapping[AnyField, Any]) -> list[dict[str, Any]]:
@@ -263,8 +268,7 @@ def _deltas(target: Target, assigned: Mapping[AnyField, Any]) -> list[dict[str, 
 # --- direct=True ---------------------------------------------------------------------------------
 
 
-def _update_directly(target: Target, ctx: Any, *, record_undo: bool) -> Outcome:
-    step = target.step
+def _update_directly(step: UpdateStep, target: Target, ctx: Any, *, record_undo: bool) -> Outcome:
     assigned = assigned_fields(step, target.model, step.values_for(ctx))
     queryset = target.queryset
     if step.derives_inverse:
@@ -280,14 +284,12 @@ def _update_directly(target: Target, ctx: Any, *, record_undo: bool) -> Outcome:
     undo = undo_record(changed=_deltas(target, assigned)) if record_undo else None
     if step.many or target.key is None:
         return {"count": count}, undo
-    return {"pk": target.model._meta.pk.to_python(target.key)}, undo
+    return {"pk": key_shown(target.model._meta.pk.to_python(target.key))}, undo
 
 
 def _refuse_what_only_a_read_could_undo(target: Target, assigned: Mapping[AnyField, Any]) -> None:
     deltas = all(delta_of(field, new) is not None for field, new in assigned.items())
-    own = not any(
-        field.model._meta.concrete_model is not target.model._meta.concrete_model for field in assigned
-    )
+    own = not any(not same_table(field.model, target.model) for field in assigned)
     if target.key is None or target.step.many or not deltas or not own:
         message = (
             f"Step {target.step.name} has direct=True, but could not be undone without reading the row: its "

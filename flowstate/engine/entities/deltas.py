@@ -11,7 +11,7 @@ from django.db.models import F, Value
 from django.db.models.expressions import Combinable, CombinedExpression
 from django.db.models.functions import Round
 
-from flowstate.engine.images import AnyField, fits
+from flowstate.engine.entities.images import AnyField, fits
 
 Amount = int | Decimal | timedelta
 
@@ -29,10 +29,16 @@ def delta_of(field: AnyField, assigned: Any) -> Amount | None:
         left, right = right, left
     if assigned.connector not in (Combinable.ADD, Combinable.SUB):
         return None
-    if type(left) is not F or left.name not in (field.name, field.attname) or type(right) is not Value:
+    if type(left) is not F or _column(left) not in (field.name, field.attname) or type(right) is not Value:
         return None
     amount = _exact(field, right.value)
     return -amount if amount is not None and assigned.connector == Combinable.SUB else amount
+
+
+def _column(expression: Any) -> str:
+    """Return what an F names; the stubs do not know."""
+    name: str = expression.name
+    return name
 
 
 def can_count(field: AnyField) -> bool:

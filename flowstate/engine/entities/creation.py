@@ -7,10 +7,16 @@ from typing import Any
 
 from django.db import models
 
-from flowstate.engine.deletion import row_key
-from flowstate.engine.images import Image, complete, image, key_text, tracked
-from flowstate.engine.records import Outcome, differences, row_record, undo_record
-from flowstate.engine.rows import Model, locked, many_dicts, model_of, refuse_unknown_values
+from flowstate.engine.entities.images import Image, complete, image, key_text, tracked
+from flowstate.engine.entities.records import Outcome, differences, key_shown, row_record, undo_record
+from flowstate.engine.entities.rows import (
+    Model,
+    locked,
+    many_dicts,
+    model_of,
+    refuse_unknown_values,
+    table_of,
+)
 from flowstate.workflows.entities import CreateStep
 
 
@@ -24,7 +30,7 @@ def create(step: CreateStep, ctx: Any, *, record_undo: bool, using: str) -> tupl
         refuse_unknown_values(step, model, values)
         adopted = _existing_parents(model, values, using) if record_undo else {}
         row = model._default_manager.using(using).create(**values)
-        keys.append(row_key(row))
+        keys.append(key_shown(row.pk))
         if record_undo:
             created += [
                 row_record(table, key_text(row, table)) for table in _tables(row) if table not in adopted
@@ -36,8 +42,7 @@ def create(step: CreateStep, ctx: Any, *, record_undo: bool, using: str) -> tupl
 
 def _tables(row: models.Model) -> list[Model]:
     """Return the tables that the row has a part in, the root's first."""
-    concrete = row._meta.concrete_model or type(row)
-    return [*dict.fromkeys(field.model._meta.concrete_model for field in concrete._meta.concrete_fields)]
+    return list(dict.fromkeys(table_of(field.model) for field in row._meta.concrete_fields))
 
 
 def _existing_parents(model: Model, values: Mapping[str, Any], using: str) -> dict[Model, tuple[Any, Image]]:
@@ -45,7 +50,7 @@ def _existing_parents(model: Model, values: Mapping[str, Any], using: str) -> di
 
     A child may be created for a parent row that is there already; `save()` then updates that row.
     """
-    concrete = model._meta.concrete_model or model
+    concrete = table_of(model)
     if not concrete._meta.parents:
         return {}
     planned = model(**values)

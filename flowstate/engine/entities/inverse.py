@@ -13,11 +13,11 @@ from typing import Any
 from django.db import models, transaction
 from django.db.models.deletion import get_candidate_relations_to_delete
 
-from flowstate.engine.records import read_record
-from flowstate.engine.removal import remove
-from flowstate.engine.restoration import restore
-from flowstate.engine.reverting import revert
-from flowstate.engine.rows import EntityStep, Model, model_of
+from flowstate.engine.entities.records import read_record
+from flowstate.engine.entities.removal import remove
+from flowstate.engine.entities.restoration import restore
+from flowstate.engine.entities.reverting import revert
+from flowstate.engine.entities.rows import EntityStep, Model, model_of, table_of
 from flowstate.workflows.entities import DeleteStep
 from flowstate.workflows.steps import Kind
 from flowstate.workflows.workflow import Declaration
@@ -62,8 +62,8 @@ def models_of(declaration: Declaration, entity_model: Model | None) -> frozenset
 
 
 def _tables(model: Model) -> Iterable[Model]:
-    concrete = model._meta.concrete_model or model
-    return [concrete, *concrete._meta.all_parents]
+    concrete = table_of(model)
+    return [concrete, *map(table_of, concrete._meta.all_parents)]
 
 
 def _taken_along(model: Model) -> set[Model]:
@@ -79,7 +79,8 @@ def _taken_along(model: Model) -> set[Model]:
 
 def _tables_affected_by_deleting(table: Model) -> Iterable[Model]:
     yield from _tables(table)
-    for relation in get_candidate_relations_to_delete(table._meta):
+    relations: Iterable[Any] = get_candidate_relations_to_delete(table._meta)
+    for relation in relations:
         if relation.field.remote_field.on_delete is not models.DO_NOTHING:
             yield from _tables(relation.related_model)
     for field in table._meta.private_fields:

@@ -1,0 +1,13 @@
+"""Entity steps: what they write, the record of it, and how that is undone from the record.
+
+perform.py leads to creation.py, updates.py and deletion.py; inverse.py to removal.py, reverting.py and
+restoration.py. Both sides share the record's shape (records.py) and how a field's value is written down
+(images.py).
+"""
+
+from __future__ import annotations
+
+from flowstate.engine.entities.inverse import models_of, undo
+from flowstate.engine.entities.perform import Written, perform
+
+__all__ = ["Written", "models_of", "perform", "undo"]

@@ -1,0 +1,159 @@
+"""Crash enumeration: a child dies before and after its k-th statement and COMMIT, k = 1..N; then all recovers.
+
+Oracle: `flowstate_fsck` finds nothing, each run has the end it would have had, its rows are those of that
+end, and the ledger outside has one effect per key, standing or undone as the rows say. I1, I2, I3, I5, I8,
+I9, I11, I12, I14, I15, I17, I20, I28; matrix rows 1 to 7, 10, 11 and 45.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from django.db import connection
+
+from flowstate import SYSTEM, Workflow
+from flowstate.engine.carry import carry_run
+from flowstate.engine.sweep import sweep
+from flowstate.models import Run
+from flowstate.models.clock import shift_clock
+from tests.faults import journeys, post
+from tests.faults.afterwards import QUANTITY, STOCK, broken, complaints, recover_all
+from tests.faults.journeys import Doomed, DoomedInOne, InOne, Journey, action_on
+from tests.faults.plug import Plug, in_child, killed
+from tests.kiosk.models import Product, Sale
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SAMPLE = 15
+"""Points beside the COMMITs on a server; FLOWSTATE_FAULTS=all takes every point."""
+
+
+class Abandoned(BaseException):
+    """The process is gone as far as the engine can see: nothing it would still write is written."""
+
+
+def abandon() -> None:
+    raise Abandoned
+
+
+def enqueue(sale: Sale, workflow: type[Workflow]) -> Run:
+    """Start a run as a client does that tries again under its key until it has an answer."""
+    return action_on(sale, workflow).enqueue(user=SYSTEM, idempotency_key=f"sale {sale.pk}")
+
+
+def start_and_carry(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
+    """Die while the run is started and worked on."""
+    plug.arm()
+    carry_run(str(enqueue(sale, workflow).pk), queue="flowstate")
+
+
+def run_inline(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
+    """Die while the run is started and worked on in the caller's process."""
+    plug.arm()
+    action_on(sale, workflow).run(user=SYSTEM, idempotency_key=f"sale {sale.pk}")
+
+
+def undo(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
+    """Die after the last step has failed: while that is recorded and all is undone."""
+    journeys.FAILING.append(plug.arm)
+    carry_run(str(enqueue(sale, workflow).pk), queue="flowstate")
+
+
+def take_over(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
+    """Die while another process sweeps and takes over what one had abandoned in the middle of a call."""
+    journeys.INTERRUPTS.append(abandon)
+    run = enqueue(sale, workflow)
+    with pytest.raises(Abandoned):
+        carry_run(str(run.pk), queue="flowstate")
+    connection.close()
+    shift_clock(1000)
+    plug.arm()
+    sweep()
+    post.deliver()
+
+
+def cancel(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
+    """Die while somebody cancels a run that has been worked on and waits for nothing but a worker."""
+    run = enqueue(sale, workflow)
+    journeys.INTERRUPTS.append(abandon)
+    with pytest.raises(Abandoned):
+        carry_run(str(run.pk), queue="flowstate")
+    connection.close()
+    plug.arm()
+    run.cancel(SYSTEM)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    workflow: type[Workflow]
+    work: Callable[[Sale, type[Workflow], Plug], None]
+    ends: tuple[str, ...]
+    outside: tuple[str, ...] = ("charge", "pack")
+
+
+SCENARIOS = {
+    "durable": Scenario(workflow=Journey, work=start_and_carry, ends=("succeeded",)),
+    "durable inline": Scenario(workflow=Journey, work=run_inline, ends=("succeeded",)),
+    "undone": Scenario(workflow=Doomed, work=undo, ends=("compensated",)),
+    "taken over": Scenario(workflow=Journey, work=take_over, ends=("succeeded",)),
+    "atomic": Scenario(workflow=InOne, work=start_and_carry, ends=("succeeded",), outside=("charge",)),
+    "atomic undone": Scenario(workflow=DoomedInOne, work=undo, ends=("compensated",), outside=("charge",)),
+    "cancelled": Scenario(workflow=Journey, work=cancel, ends=("cancelled", "succeeded")),
+}
+
+
+def a_sale() -> Sale:
+    product = Product.objects.create(name="tea", stock=STOCK)
+    return Sale.objects.create(product=product, quantity=QUANTITY)
+
+
+def chosen(points: list[str]) -> list[int]:
+    """Return the numbers of the points to die at: all on SQLite; on a server the COMMITs and a sample."""
+    numbers = range(1, len(points) + 1)
+    if connection.vendor == "sqlite" or os.environ.get("FLOWSTATE_FAULTS") == "all":
+        return list(numbers)
+    commits = [number for number in numbers if points[number - 1].endswith("COMMIT")]
+    others = [number for number in numbers if number not in commits]
+    seeded = random.Random(3)  # noqa: S311 - the same sample in every run
+    return sorted(commits + seeded.sample(others, min(SAMPLE, len(others))))
+
+
+def crash(scenario: Scenario, sale: Sale, kill_at: int | None) -> tuple[int, list[str]]:
+    plug = Plug(kill_at)
+
+    def work() -> list[str]:
+        scenario.work(sale, scenario.workflow, plug)
+        return plug.points
+
+    return in_child(work)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_whenever_a_process_dies_the_run_ends_as_if_nothing_had_happened(name: str) -> None:
+    scenario = SCENARIOS[name]
+    status, points = crash(scenario, a_sale(), None)
+    assert status == 0
+    assert len(points) > 15
+
+    died: dict[int, str] = {}
+    for number in chosen(points):
+        sale = a_sale()
+        died[sale.pk] = f"{number}: {points[number - 1]}"
+        assert killed(crash(scenario, sale, number)[0])
+    for sale in Sale.objects.filter(pk__in=died):
+        enqueue(sale, scenario.workflow)  # the client has had no answer
+    recover_all()
+
+    found = {}
+    for sale in Sale.objects.filter(pk__in=died):
+        run = Run.objects.get(object_id=str(sale.pk))
+        ends = run.status if run.status in scenario.ends else scenario.ends[0]
+        if wrong := complaints(run, ends=ends, outside=scenario.outside):
+            found[died[sale.pk]] = wrong
+    assert found == {}
+    assert broken() == []
