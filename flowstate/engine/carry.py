@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable
 from uuid import UUID
 
-from django.db import router
+from django.db import DatabaseError, router, transaction
 
 from flowstate.conf import settings
 from flowstate.engine.atomic import atomic_lease, run_atomic
 from flowstate.engine.blocks import in_transaction
+from flowstate.engine.contention import is_contention
 from flowstate.engine.drive import drive
 from flowstate.engine.execution import Execution
 from flowstate.engine.loading import hold
@@ -72,11 +73,22 @@ def _due(queue: str, using: str) -> RunQuerySet:
 def _take_next(rows: list[StepRun], queue: str, using: str, taken: set[UUID]) -> None:
     run_id = rows[0].run_id
     execution = _hold(rows, queue, using)
-    worked = execution is not None and _carry(execution)
-    if run_id in taken or not worked:
-        # Not ours to do, or somebody was faster: out of the way, or it would be the next one again.
-        Run.objects.using(using).put_off(run_id, delay=PUT_OFF)
+    if execution is None or run_id in taken:
+        # Not ours to do, or it did not move: out of the way, or it would be the next one again and again.
+        _put_off(run_id, using)
+    else:
+        _carry(execution)
     taken.add(run_id)
+
+
+def _put_off(run_id: UUID, using: str) -> None:
+    try:
+        with transaction.atomic(using=using):  # a moment is only raised under the lock of the run's row
+            if Run.objects.using(using).due().select_for_update().filter(pk=run_id).exists():
+                Run.objects.using(using).put_off(run_id, delay=PUT_OFF)
+    except DatabaseError as err:
+        if not is_contention(err):
+            raise
 
 
 def _carry(execution: Execution) -> str:
@@ -121,8 +133,13 @@ def _claim_ready(execution: Execution) -> Next:
 def _claim(execution: Execution, row: StepRun, *, celery_task_id: str = "") -> bool:
     lease = execution.lease(execution.step(row.name))
     rows = StepRun.objects.using(execution.using)
-    if not rows.claim_due(row.pk, lease=lease, celery_task_id=celery_task_id):
-        return False
+    try:
+        if not rows.claim_due(row.pk, lease=lease, celery_task_id=celery_task_id):
+            return False
+    except DatabaseError as err:
+        if not is_contention(err):
+            raise
+        return False  # somebody wants the same row: they have it, or the next sweep publishes it again
     row.reflect(status=StepStatus.RUNNING, attempt=row.attempt + 1, started_at=host_now())
     if execution.run.waiting_for == WaitingFor.TIME:
         Run.objects.using(execution.using).wait_no_longer(execution.run.pk)

@@ -114,7 +114,7 @@ def _write_list(value: list[Any] | tuple[Any, ...], place: _Place) -> list[Any]:
 
 
 def _write_text(value: str | Promise, place: _Place) -> str:
-    text = str(value)
+    text = "".join(str(value))  # a plain str, also of a SafeString: what JSON would give back
     if "\x00" in text:
         problem = "a NUL character, which PostgreSQL cannot store"
         raise place.refuse(problem)
@@ -145,8 +145,13 @@ def _write_decimal(value: Decimal, place: _Place) -> dict[str, str]:
     return {"$decimal": str(value)}
 
 
-def _write_enum(value: enum.Enum, _place: _Place) -> dict[str, list[str]]:
-    return {"$enum": [f"{type(value).__module__}:{type(value).__qualname__}", value.name]}
+def _write_enum(value: enum.Enum, place: _Place) -> dict[str, list[str]]:
+    kind = type(value)
+    member = value.name in kind.__members__ if value.name else False  # else a combination of flags
+    if not member or "<" in kind.__qualname__:
+        problem = f"{value!r}, which no other process could find by the name of its enum and its own"
+        raise place.refuse(problem)
+    return {"$enum": [f"{kind.__module__}:{kind.__qualname__}", value.name]}
 
 
 def _write_row(value: models.Model, place: _Place) -> dict[str, list[str]]:

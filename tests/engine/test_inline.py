@@ -60,7 +60,7 @@ def test_an_unforeseen_exception_fails_the_run_and_names_the_step(sale: Sale, us
     assert run.error is not None
     assert run.error["class"] == "builtins.ZeroDivisionError"
     assert "division by zero" in run.traceback
-    with pytest.raises(StepFailed, match="Step charge of run .* failed: ZeroDivisionError"):
+    with pytest.raises(StepFailed, match=r"Step charge of run .* failed: ZeroDivisionError"):
         run.raise_for_status()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -51,3 +52,11 @@ def elsewhere(work: Callable[[], Result]) -> Result:
 def wait_for(event: threading.Event) -> None:
     """Wait for an event, but not for ever."""
     assert event.wait(MOST_SECONDS), "nobody came"
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = MOST_SECONDS) -> None:
+    """Look again and again until the condition holds; fail, saying `what`, where it never does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} seconds"
+        time.sleep(0.002)

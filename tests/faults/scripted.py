@@ -146,3 +146,11 @@ class Monthly(Workflow):
         if ctx.attempt == 1:
             raise OSError("no")
         return reference
+
+
+class InsideDoomed(Inside):
+    """Takes stock and then fails."""
+
+    @step
+    def fail(self, ctx: Context[Sale]) -> None:
+        raise OSError("no")

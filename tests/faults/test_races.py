@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from flowstate.models import Run, StepRun
 from flowstate.models.clock import shift_clock
 from tests.faults import ledger, post
 from tests.faults.afterwards import QUANTITY, STOCK, broken, recover_all
-from tests.faults.crowd import at_once, elsewhere, wait_for
+from tests.faults.crowd import at_once, elsewhere, until, wait_for
 from tests.faults.journeys import InOne, Journey, action_on
 from tests.faults.scripted import WITHIN, Inside, Last, LastInside, Outside
 from tests.kiosk.models import Product, Sale
@@ -50,13 +51,13 @@ def test_of_twenty_messages_at_once_one_does_the_work(how: str) -> None:
     """Matrix row 14; I3, I4, I13."""
     run = action_on(a_sale(), Journey).enqueue(user=SYSTEM)
     first = run.step_runs.get(name="reserve")
-    message = {
+    messages: dict[str, Callable[[], Any]] = {
         "run": partial(carry_run, str(run.pk), queue="flowstate"),
         "step": partial(carry_step, first.pk, queue="flowstate"),
         "queue": partial(drain, "flowstate", wake_next=lambda: None, stopping=never),
-    }[how]
+    }
 
-    results = at_once(*[message] * 20)
+    results = at_once(*[messages[how]] * 20)
     recover_all()
 
     assert [result for result in results if isinstance(result, BaseException)] == []
@@ -241,8 +242,8 @@ def _cancelled(run: Run, workflow: type[Workflow], together: threading.Barrier, 
     """Cancel at the same moment as the run is taken up, or, every other time, once its first step is done."""
     first = run.step_runs.filter(name=workflow.declaration.steps[0].name, status="done")
     together.wait(10)
-    while late and not first.exists():
-        pass
+    if late:
+        until(first.exists, f"run {run.pk} is worked on")
     try:
         cancel_now(run)
     except RunConflict:

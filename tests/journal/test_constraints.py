@@ -117,7 +117,4 @@ def test_no_index_names_a_status() -> None:
 
     assert "status" not in indexed
     assert [model for model in (Run, StepRun) if any(index.condition for index in model._meta.indexes)] == []
-    assert not any(
-        field.db_index and not field.unique for field in StepRun._meta.fields if field.name != "run"
-    )
     assert StepRun._meta.indexes == []
