@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.settings")
 
 app = Celery("benchmarks")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_ready.connect
+def say_ready(**_signal: Any) -> None:
+    """Make the file that the benchmark waits for."""
+    if "BENCH_READY_FILE" in os.environ:
+        Path(os.environ["BENCH_READY_FILE"]).touch()

@@ -1,6 +1,6 @@
 """One peer in a process of its own: `python -m benchmarks.peer NAME`, told what to do line by line.
 
-Each line of standard input is a number of runs; each answer one line of JSON: the seconds of every run.
+`orders N` inserts open orders and answers null; `run` checks them out and answers how long each took.
 """
 
 from __future__ import annotations
@@ -9,13 +9,18 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import django
+
+if TYPE_CHECKING:
+    from benchmarks.peers import Run
+    from benchmarks.shop.checkout import Facts
 
 
 def main(name: str) -> None:
     """Serve until standard input ends."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.settings")
     django.setup()
     from benchmarks.orders import new_orders  # noqa: PLC0415 - needs the app registry
     from benchmarks.peers import peer  # noqa: PLC0415 - needs the app registry
@@ -25,15 +30,26 @@ def main(name: str) -> None:
     run = peer(name)
     answers.write("ready\n")
     answers.flush()
+    orders: list[Facts] = []
     for line in sys.stdin:
-        seconds = []
-        for facts in new_orders(int(line)):
-            began = time.perf_counter()
-            run(facts)
-            seconds.append(time.perf_counter() - began)
-        answers.write(f"{json.dumps(seconds)}\n")
+        answer: dict[str, Any] | None = None
+        if line.startswith("orders"):
+            orders = new_orders(int(line.split()[1]))
+        else:
+            answer = _timed(run, orders)
+        answers.write(f"{json.dumps(answer)}\n")
         answers.flush()
     os._exit(0)  # a peer's own threads must not keep the process
+
+
+def _timed(run: Run, orders: Sequence[Facts]) -> dict[str, Any]:
+    seconds = []
+    cpu = time.process_time()
+    for facts in orders:
+        began = time.perf_counter()
+        run(facts)
+        seconds.append(time.perf_counter() - began)
+    return {"seconds": seconds, "cpu": time.process_time() - cpu}
 
 
 if __name__ == "__main__":

@@ -1,3 +1,19 @@
 """Fixtures that all suites share."""
 
 from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import TransactionTestCase
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests.flushing import empty_tables, remember_what_migrate_made
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: Any, django_db_blocker: DjangoDbBlocker) -> None:
+    """Have tests that commit leave empty tables quickly, once the database is there."""
+    with django_db_blocker.unblock():
+        remember_what_migrate_made()
+    TransactionTestCase._fixture_teardown = empty_tables  # type: ignore[attr-defined]  # Django's own hook

@@ -23,6 +23,7 @@ Execute = Callable[[str, tuple[Any, ...]], Any]
 SCHEMA = (
     "CREATE TABLE raw_run (id {uuid} PRIMARY KEY, status varchar(12) NOT NULL, input {json} NOT NULL,"
     " lease {time} NULL)",
+    "CREATE INDEX raw_run_queued ON raw_run (id) WHERE status = 'queued'",
     "CREATE TABLE raw_step (run_id {uuid} NOT NULL, seq integer NOT NULL, status varchar(12) NOT NULL,"
     " result {json} NULL, PRIMARY KEY (run_id, seq))",
 )

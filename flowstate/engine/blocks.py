@@ -62,12 +62,14 @@ def commit(
     """
     for tried in range(_TRIES):
         execution.drop_staged()
+        held = None
         try:
             with transaction.atomic(using=execution.using):
+                held = connections[execution.using].connection
                 result = work()
         except DatabaseError as err:
             over = tried + 1 == _TRIES or connections[execution.using].in_atomic_block
-            lost = not over and is_lost(execution.using)
+            lost = not over and is_lost(execution.using, held)
             if over or not (lost or is_contention(err)):
                 raise
             if lost and landed():

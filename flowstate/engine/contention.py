@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import DatabaseError, connections
 
 _POSTGRESQL = {"40001", "40P01"}  # serialization failure, deadlock
@@ -19,10 +21,12 @@ def is_contention(error: BaseException) -> bool:
     return False
 
 
-def is_lost(using: str) -> bool:
-    """Return whether the connection is gone; the next statement then opens a new one."""
+def is_lost(using: str, held: Any) -> bool:
+    """Return whether the driver's connection `held` is gone; the next statement then has a new one."""
     connection = connections[using]
-    if connection.connection is not None and connection.is_usable():
+    if connection.connection is not held:
+        return True  # Django closes one that fails to roll back, and opens the next as its block ends
+    if held is not None and connection.is_usable():
         return False
     connection.close()
     return True

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from celery import Celery, current_app
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 
+from flowstate import conf
 from flowstate.carriers import wakeups
 from flowstate.models import Run, StepRun
 from tests.kiosk.models import Product, Sale
@@ -37,7 +37,7 @@ def broker(request: pytest.FixtureRequest, settings: Any) -> Iterator[str]:
     """Publish to a real broker, on a queue that no other test shares."""
     url = BROKERS[request.param]
     settings.FLOWSTATE = {"DEFAULT_QUEUE": f"test-{uuid.uuid4().hex[:8]}"}
-    before = current_app._get_current_object()
+    before: Any = current_app._get_current_object()  # type: ignore[attr-defined]  # a proxy's own
     publisher = Celery("publisher", broker=url)
     publisher.set_default()  # for threads too
     wakeups.wakeups.cache_clear()
@@ -65,7 +65,7 @@ def start_worker(broker: str, tmp_path: Path) -> Iterator[StartWorker]:
                 env={
                     **os.environ,
                     "WORKER_BROKER": broker,
-                    "WORKER_QUEUE": settings.FLOWSTATE["DEFAULT_QUEUE"],
+                    "WORKER_QUEUE": conf.settings().default_queue,
                     "WORKER_DATABASE": str(connection.settings_dict["NAME"]),
                 },
                 stdout=log,

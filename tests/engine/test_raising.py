@@ -152,7 +152,7 @@ def test_a_swallowed_database_error_fails_the_step(atomic: bool) -> None:
     assert run.status == "failed"
     assert not Entry.objects.exists()
     with pytest.raises(
-        TransactionBroken, match=r"Step a of broken caught a database error.*transaction.atomic\(\)"
+        TransactionBroken, match=r"(?s)Step a of broken caught a database error.*transaction.atomic\(\)"
     ):
         run.raise_for_status()
 

@@ -17,7 +17,7 @@ __all__ = ["clock", "fixture_bank", "on_sale", "sale", "user"]
 
 
 @pytest.fixture(autouse=True)
-def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
     monkeypatch.setitem(os.environ, ledger.VARIABLE, str(tmp_path / "ledger"))
     settings.FLOWSTATE = {"CARRIER": post.PATH}
     post.letters.clear()

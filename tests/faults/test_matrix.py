@@ -284,10 +284,10 @@ def test_backoff_and_budget_outlive_every_process() -> None:
     for attempt, wait in enumerate((0, 30, 60, 120, 240), start=1):
         if wait:
             shift_clock(wait - 10)
-            in_child(lambda: carry(run) and None)
+            in_child(lambda: [carry(run)])
             assert sum(ledger.calls().values()) == attempt - 1
             shift_clock(10)
-        in_child(lambda: carry(run) and None)
+        in_child(lambda: [carry(run)])
         assert sum(ledger.calls().values()) == attempt
         assert run.step_runs.get().failures == attempt
     recover_all()

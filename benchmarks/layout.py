@@ -1,9 +1,8 @@
-"""The benchmark's own databases: made before, removed afterwards."""
+"""The tables of the benchmark: `python -m benchmarks.layout` makes them in the database of the settings."""
 
 from __future__ import annotations
 
 import os
-import sys
 
 import django
 from django.core.management import call_command
@@ -30,4 +29,3 @@ def lay_out() -> None:
 
 if __name__ == "__main__":
     lay_out()
-    sys.exit(0)

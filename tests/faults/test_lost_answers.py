@@ -1,0 +1,98 @@
+"""A connection that is cut at a COMMIT, before it or after: the database knows whether it landed, and is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from django.db import OperationalError, connection
+
+from flowstate import SYSTEM, Workflow
+from flowstate.engine.carry import carry_run
+from flowstate.models import Run
+from tests.faults import ledger
+from tests.faults.afterwards import QUANTITY, STOCK, broken, complaints, recover_all
+from tests.faults.journeys import Doomed, DoomedInOne, InOne, Journey, action_on
+from tests.kiosk.models import Product, Sale
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@contextmanager
+def cut_at(number: int, *, landed: bool) -> Iterator[Callable[[], int]]:
+    """Cut the connection at the COMMIT of this number; give back how many there were."""
+    commit = connection._commit  # type: ignore[attr-defined]  # no public hook sees a COMMIT
+    seen = [0]
+
+    def unlucky_commit() -> None:
+        seen[0] += 1
+        if seen[0] != number:
+            commit()
+            return
+        if landed:
+            commit()
+        connection.connection.close()
+        raise OperationalError("server closed the connection unexpectedly")
+
+    connection._commit = unlucky_commit  # type: ignore[attr-defined]
+    try:
+        yield lambda: seen[0]
+    finally:
+        del connection._commit  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("landed", [True, False], ids=["landed", "not landed"])
+@pytest.mark.parametrize(
+    ("workflow", "ends", "outside"),
+    [
+        (Journey, "succeeded", ("charge", "pack")),
+        (Doomed, "compensated", ("charge", "pack")),
+        (InOne, "succeeded", ("charge",)),
+        (DoomedInOne, "compensated", ("charge",)),
+    ],
+)
+def test_whichever_commit_is_cut_nothing_is_done_twice(
+    workflow: type[Workflow], ends: str, outside: tuple[str, ...], landed: bool
+) -> None:
+    """I25, I32, I33: each COMMIT in turn; no call outside is repeated but that of an atomic run."""
+    found: dict[int, list[str]] = {}
+    number = commits = 1
+    while number <= commits:
+        sale = Sale.objects.create(product=Product.objects.create(name="tea", stock=STOCK), quantity=QUANTITY)
+        run = action_on(sale, workflow).enqueue(user=SYSTEM)
+        with cut_at(number, landed=landed) as seen:
+            carry_run(str(run.pk), queue="flowstate")
+        commits = max(seen(), number if number > 1 else seen())
+        recover_all()
+        most = 2 if run.atomic else 1
+        run = Run.objects.get(pk=run.pk)
+        wrong = complaints(run, ends=ends, outside=outside, most_calls=most)
+        lost = [row.name for row in run.steps if row.lost or row.compensation_lost]
+        found |= {number: [*wrong, *lost]} if wrong or lost else {}
+        number += 1
+
+    assert number > 2
+    assert found == {}
+    assert broken() == []
+
+
+@pytest.mark.parametrize("landed", [True, False], ids=["landed", "not landed"])
+@pytest.mark.parametrize("workflow", [Journey, InOne])
+def test_a_start_whose_answer_was_lost_is_one_run(workflow: type[Workflow], landed: bool) -> None:
+    """I10, I32: a client that tries again under its key has started once."""
+    sale = Sale.objects.create(product=Product.objects.create(name="tea", stock=STOCK), quantity=QUANTITY)
+    runs = []
+    with cut_at(1, landed=landed):
+        for _try in range(2):
+            try:
+                runs.append(action_on(sale, workflow).run(user=SYSTEM, idempotency_key="k"))
+            except OperationalError:
+                connection.close()
+    recover_all()
+
+    assert Run.objects.get().success
+    assert {run.pk for run in runs} == {Run.objects.get().pk}
+    assert set(ledger.calls().values()) == {1}
+    assert broken() == []
