@@ -41,9 +41,26 @@ class Settings:
     """Celery queue of runs and steps that name none."""
 
 
+_NOTHING: dict[str, Any] = {}
+_read: tuple[dict[str, Any], Settings] = (_NOTHING, Settings())
+
+
 def settings() -> Settings:
-    """Return FLOWSTATE as it is now. Raises ImproperlyConfigured for a key that does not exist."""
-    given: dict[str, Any] = getattr(django_settings, "FLOWSTATE", {})
+    """Return FLOWSTATE as it is now. Raises ImproperlyConfigured for a key that does not exist.
+
+    Known by the identity of the dictionary: who changes a setting puts another one in its place, as
+    `override_settings` does. It is asked some twenty times in a run.
+    """
+    global _read  # noqa: PLW0603 - a cache of one
+    given: dict[str, Any] = getattr(django_settings, "FLOWSTATE", _NOTHING)
+    seen, known = _read
+    if given is not seen:
+        known = _settings_of(given)
+        _read = (given, known)
+    return known
+
+
+def _settings_of(given: dict[str, Any]) -> Settings:
     known = {item.name for item in fields(Settings)}
     unknown = sorted(key for key in given if key.lower() not in known or key != key.upper())
     if unknown:

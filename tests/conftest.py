@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.test import TransactionTestCase
 from pytest_django.plugin import DjangoDbBlocker
+
+from django.test import TransactionTestCase
 
 from tests.flushing import empty_tables, remember_what_migrate_made
 

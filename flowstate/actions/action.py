@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 from django.utils.module_loading import import_string
@@ -11,8 +12,10 @@ from django.utils.module_loading import import_string
 from flowstate.actions.rules import Rule, RuleFunction, all_of
 from flowstate.exceptions import DeclarationInvalid
 from flowstate.workflows import Step, Workflow
+from flowstate.workflows.policies import Duration
 
 RulesGiven: TypeAlias = Rule | RuleFunction | Iterable[Rule | RuleFunction] | None
+LONGEST_HEAD_START = 86_400
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -39,7 +42,12 @@ class Action:
     path: str | None = None
     summary: str = ""
     tags: Sequence[str] = ()
+    priority: Duration = 0
+    """Seconds, or a timedelta, that a queued run counts as having waited already: the longest waiting goes first."""
     errors: Mapping[type[Exception], int] = field(default_factory=dict)
+
+    head_start: float = field(init=False, default=0.0)
+    """`priority` in seconds."""
 
     rule: Rule | None = field(init=False, default=None)
     """All of `rules` as one; None where there are none, and then nobody passes."""
@@ -63,6 +71,7 @@ class Action:
         complete(self, "methods", _checked_methods(self.methods))
         complete(self, "path", _checked_path(self.path))
         complete(self, "tags", _checked_tags(self.tags))
+        complete(self, "head_start", _checked_priority(self.priority))
         complete(self, "errors", _checked_errors(self.errors))
 
     def workflow_for(self, key: str) -> type[Workflow]:
@@ -157,6 +166,19 @@ def _checked_path(path: Any) -> str | None:
     if isinstance(path, str) and path and path.strip("/") == path:
         return path
     message = f'path= is a part of a URL without slashes at its ends, as "check-out", not {path!r}.'
+    raise DeclarationInvalid(message)
+
+
+def _checked_priority(given: Any) -> float:
+    """Return the seconds of a head start. It cannot starve the others: they grow older too."""
+    seconds = given.total_seconds() if isinstance(given, timedelta) else given
+    fits = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if fits and 0 <= seconds <= LONGEST_HEAD_START:
+        return float(seconds)
+    message = (
+        "priority= is how long a queued run counts as having waited already, from 0 to 86400 seconds or as a "
+        f"timedelta, not {given!r}."
+    )
     raise DeclarationInvalid(message)
 
 

@@ -8,6 +8,7 @@ and its steps at the end. With external steps, or in a worker, the run and its s
 from __future__ import annotations
 
 import time
+from asyncio import CancelledError
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -16,7 +17,6 @@ from django.db import IntegrityError, connections, transaction
 
 from flowstate.conf import settings
 from flowstate.engine.blocks import (
-    AlreadyCommitted,
     LostClaim,
     callers_transaction,
     commit,
@@ -27,7 +27,7 @@ from flowstate.engine.contention import is_contention
 from flowstate.engine.drive import drive
 from flowstate.engine.errors import Described, describe
 from flowstate.engine.execution import Execution, KeyTaken, insert, timeout_of
-from flowstate.engine.forward import Outcome, attempt, failure_of
+from flowstate.engine.forward import FAILURES, Outcome, attempt, failure_of
 from flowstate.engine.guard import refuse_swallowed_errors
 from flowstate.engine.hooks import announce_end, announce_step_done, announce_step_failed
 from flowstate.engine.look import Next, lock_run, look, read_steps, stop
@@ -68,8 +68,6 @@ def run_atomic(execution: Execution) -> None:
     following: Next = None
     try:
         commit(execution, work, landed=lambda: _landed(execution))
-    except AlreadyCommitted:
-        execution.run.refresh_from_db()
     except _Failed as failure:
         following = _record_failure(execution, failure)
     except LostClaim:  # cancelled meanwhile, or another worker's by now
@@ -113,7 +111,7 @@ def _carry_out_step(execution: Execution, row: StepRun, step: Step[Any]) -> None
         try:
             with _savepoint(execution, step), _watched(execution, step):
                 outcome = attempt(execution, row, step, heartbeat=None, record_undo=False)
-        except (StepInterrupted, Exception) as err:
+        except (StepInterrupted, *FAILURES) as err:
             outcome_of_failure = _after_error(execution, row, step, err)
             if outcome_of_failure is None:
                 continue
@@ -129,7 +127,11 @@ def _after_error(execution: Execution, row: StepRun, step: Step[Any], err: BaseE
     if is_contention(err):
         raise err
     error = _timed_out(step, row) if isinstance(err, StepInterrupted) else err
-    in_doubt = step.external and isinstance(err, (StepInterrupted, ValueNotSerializable, *step.unknown_on))
+    silent = (StepInterrupted, ValueNotSerializable, CancelledError)  # these do not say that nothing happened
+    in_doubt = step.external and isinstance(err, (*silent, *step.unknown_on))
+    if isinstance(err, StepInterrupted) and not connections[execution.using].is_usable():
+        row.reflect(uncertain=row.uncertain or in_doubt)
+        raise _Failed(step.name, error, in_doubt=row.uncertain) from err  # the transaction is lost with it
     row.reflect(failures=row.failures + 1, uncertain=row.uncertain or in_doubt)
     if step.retry is not None and step.retry.allows(error, row.failures):
         described = describe(error, step=step.name, action=execution.action)
@@ -151,7 +153,7 @@ def _end(execution: Execution) -> None:
         _settle_rows(execution, rows)
         _end_row(execution, value)
     elif run.wake_at is not None:  # inserted as running, with its keys
-        StepRun.objects.using(execution.using).bulk_create(rows)
+        StepRun.objects.using(execution.using).insert(rows)
         _end_row(execution, value)
     else:
         run.reflect(status=RunStatus.SUCCEEDED, value_json=value, ended_at=host_now())
@@ -194,7 +196,7 @@ def _settle_rows(execution: Execution, rows: list[StepRun]) -> None:
 
 def _insert_run(execution: Execution) -> None:
     try:
-        execution.run.save(force_insert=True, using=execution.using)
+        Run.objects.using(execution.using).insert(execution.run)
     except IntegrityError as err:
         raise KeyTaken from err
 
@@ -244,7 +246,10 @@ def _record_failure(execution: Execution, failure: _Failed) -> Next:
         _record_attempts(execution)
         return stop(execution, failure.error, step=failure.step)
 
-    following = commit(execution, work)
+    try:
+        following = commit(execution, work)
+    except LostClaim:  # another worker's by now, which sees to the rest
+        following = None
     execution.run.cause = failure.error
     return following
 

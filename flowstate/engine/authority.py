@@ -9,11 +9,16 @@ from flowstate.models import Run
 
 
 def may_operate(run: Run, user: Any) -> bool:
-    """Return whether a user may cancel or retry a run: who asked for it, or who may operate all runs."""
-    if user is SYSTEM:
+    """Return whether a user may cancel or retry a run: who asked for it, or who may operate all runs.
+
+    Who asked for it must also still be allowed to start it, which a retry asks the action's rules.
+    """
+    if user is SYSTEM or may_operate_all(user):
         return True
-    if not getattr(user, "is_active", False):
-        return False
-    if user.has_perm("flowstate.operate_run"):
-        return True
-    return run.requested_by_id is not None and run.requested_by_id == user.pk
+    mine = run.requested_by_id is not None and run.requested_by_id == getattr(user, "pk", None)
+    return mine and bool(getattr(user, "is_active", False))
+
+
+def may_operate_all(user: Any) -> bool:
+    """Return whether a user has the permission to operate the runs of everybody."""
+    return bool(getattr(user, "is_active", False)) and user.has_perm("flowstate.operate_run")

@@ -11,10 +11,11 @@ from django.db import connections
 
 from flowstate.engine import entities
 from flowstate.engine.blocks import LostClaim, in_transaction
-from flowstate.engine.contention import is_contention
+from flowstate.engine.contention import drop_interrupted, is_contention
 from flowstate.engine.contexts import compensation_context_of
 from flowstate.engine.errors import describe
 from flowstate.engine.execution import Execution, timeout_of
+from flowstate.engine.forward import FAILURES
 from flowstate.engine.guard import refuse_swallowed_errors
 from flowstate.engine.handover import publish_run
 from flowstate.engine.hooks import announce_undone
@@ -23,6 +24,7 @@ from flowstate.engine.time_limit import TimeLimit, time_limit
 from flowstate.exceptions import StepInterrupted, StepTimeout, UndoConflict
 from flowstate.models import Compensation, EventKind, Run, RunEvent, StepRun, StepStatus
 from flowstate.models.clock import host_now
+from flowstate.models.step_verbs import Claim
 from flowstate.workflows.policies import Retry
 from flowstate.workflows.steps import Step
 
@@ -64,11 +66,14 @@ def _by_inverse(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
             raise LostClaim
         return look(execution)
 
+    joined = connections[execution.using].in_atomic_block
     try:
         return in_transaction(execution, work)
     except LostClaim:
         raise
     except Exception as err:
+        if joined and is_contention(err):
+            raise  # only the caller, whose transaction it is, can start over
         return in_transaction(execution, partial(give_up, err))
 
 
@@ -87,8 +92,9 @@ def _outside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
             limit.append(running)
             step.call_compensation(execution.workflow(), ctx, _result_of(row))
     except StepInterrupted:
+        drop_interrupted(execution.using)
         return _failed(execution, row, step, _timed_out(step))
-    except Exception as err:
+    except FAILURES as err:
         return _failed(execution, row, step, err)
     return in_transaction(execution, lambda: _finish(execution, row))
 
@@ -109,22 +115,39 @@ def _inside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
     try:
         return in_transaction(execution, work)
     except StepInterrupted:
-        if not joined:
-            connections[execution.using].close()  # the interrupt may have left it in the middle of a reply
+        drop_interrupted(execution.using)
         return _failed(execution, row, step, _timed_out(step))
     except LostClaim:
         raise
-    except Exception as err:
+    except FAILURES as err:
         if joined and is_contention(err):
             raise  # only the caller, whose transaction it is, can start over
         return _failed(execution, row, step, err)
 
 
 def _finish(execution: Execution, row: StepRun) -> Next:
-    return _undone(execution, row, StepRun.objects.using(execution.using).finish_compensation)
+    rows = StepRun.objects.using(execution.using)
+
+    def record_and_claim(following: Claim) -> bool:
+        won, claimed = rows.finish_and_claim_compensation(
+            row.pk,
+            attempt=row.compensation_attempt,
+            at=row.compensation_ended_at or host_now(),
+            following=following,
+        )
+        if not won:
+            raise LostClaim
+        return claimed
+
+    return _undone(execution, row, rows.finish_compensation, record_and_claim)
 
 
-def _undone(execution: Execution, row: StepRun, verb: Callable[..., bool]) -> Next:
+def _undone(
+    execution: Execution,
+    row: StepRun,
+    verb: Callable[..., bool],
+    record_and_claim: Callable[[Claim], bool] | None = None,
+) -> Next:
     """Record with the verb that the step was undone, and claim what follows."""
 
     def record() -> None:
@@ -134,7 +157,7 @@ def _undone(execution: Execution, row: StepRun, verb: Callable[..., bool]) -> Ne
     ended_at = host_now()
     row.reflect(compensation=Compensation.DONE, compensation_ended_at=ended_at)
     announce_undone(execution, row.name)
-    return proceed(execution, record)
+    return proceed(execution, record, record_and_claim)
 
 
 def _failed(execution: Execution, row: StepRun, step: Step[Any], error: BaseException) -> Next:

@@ -34,20 +34,25 @@ def callers_transaction(using: str) -> bool:
     return not connection.get_autocommit()
 
 
-class AlreadyCommitted(Exception):  # control flow of the engine, not an error for people
-    """The answer to COMMIT was lost, and the journal says on a new connection that it had landed."""
-
-
 def in_transaction(
     execution: Execution, work: Callable[[], Result], *, landed: Callable[[], bool] = lambda: False
 ) -> Result:
-    """Return what `work` returns, committed with what it wrote and, for a new run, with the journal's first rows."""
+    """Return what `work` returns, committed with what it wrote and, for a new run, with the journal's first rows.
+
+    Where nothing was committed, the rows in memory are as they were before.
+    """
+    take_back = execution.remember()
 
     def journaled_work() -> Result:
+        take_back()  # what a try that was rolled back had put into the rows in memory
         execution.ensure_journaled()
         return work()
 
-    return commit(execution, journaled_work, landed=landed)
+    try:
+        return commit(execution, journaled_work, landed=landed)
+    except BaseException:
+        take_back()
+        raise
 
 
 def commit(
@@ -57,33 +62,36 @@ def commit(
 
     A deadlock, a serialization failure or a lost connection rolls back and tries the whole again, at no cost
     to the step's budget; inside another transaction it is raised, since only its owner could start over.
-    Where the connection is lost, `landed` is asked first, on a new one, whether the commit was not in fact
-    done: then `AlreadyCommitted` is raised. What was staged in memory counts from the commit on.
+    Where the connection is lost in COMMIT, `landed` is asked first, on a new one, whether it was not in fact
+    done. What was staged in memory counts from the commit on.
     """
     for tried in range(_TRIES):
         execution.drop_staged()
-        held = None
+        held, results = None, list[Result]()
         try:
             with transaction.atomic(using=execution.using):
                 held = connections[execution.using].connection
-                result = work()
+                results.append(work())
         except DatabaseError as err:
             over = tried + 1 == _TRIES or connections[execution.using].in_atomic_block
             lost = not over and is_lost(execution.using, held)
             if over or not (lost or is_contention(err)):
                 raise
-            if lost and landed():
-                raise AlreadyCommitted from err
+            if lost and results and landed():
+                execution.keep_staged()
+                return results[0]
             time.sleep(random.uniform(0, _FIRST_PAUSE * 2**tried))  # noqa: S311 - jitter, not a secret
         else:
             execution.keep_staged()
-            return result
+            return results[0]
     message = "unreachable: the last try returns or raises"
     raise AssertionError(message)  # pragma: no cover
 
 
 def flush(execution: Execution) -> None:
     """Call hooks and send signals of what is committed by now; later, if the caller's commit decides."""
+    if not execution.after_commit:
+        return
     waiting, execution.after_commit = execution.after_commit, []
     joined = callers_transaction(execution.using)
     for call in waiting:

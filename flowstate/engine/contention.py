@@ -30,3 +30,13 @@ def is_lost(using: str, held: Any) -> bool:
         return False
     connection.close()
     return True
+
+
+def drop_interrupted(using: str) -> None:
+    """Close the connection after an interrupt, which may have left it in the middle of a reply.
+
+    Inside a transaction it stays: whoever owns the transaction meets the error, and rolls back.
+    """
+    connection = connections[using]
+    if not connection.in_atomic_block:
+        connection.close()

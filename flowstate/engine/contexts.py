@@ -61,7 +61,7 @@ def _context(
         entity_id=entity_id_of(run),
         **facts,
     )
-    return Context(call, RowSource(execution, heartbeat), input=run.input, data=data_of(execution))
+    return Context(call, RowSource(execution, heartbeat))
 
 
 def data_of(execution: Execution) -> dict[str, Any]:
@@ -84,6 +84,14 @@ class RowSource:
     def __init__(self, execution: Execution, heartbeat: Callable[[], None] | None) -> None:
         self._execution = execution
         self._heartbeat = heartbeat
+
+    def input(self) -> dict[str, Any]:
+        """Return a copy of the run's input."""
+        return self._execution.run.input
+
+    def data(self) -> dict[str, Any]:
+        """Return a copy of the run's shared data as the steps so far have left it."""
+        return data_of(self._execution)
 
     def entity(self) -> Any:
         """Return the row of the run, read now. Raises `EntityGone`."""

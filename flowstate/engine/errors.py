@@ -6,11 +6,13 @@ import re
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from flowstate.actions.bound import BoundAction
 from flowstate.exceptions import FlowstateError, StepError
 
+MAX_CODE = 100
 MAX_DETAIL = 4_000
 MAX_TRACEBACK = 32_000
 
@@ -20,7 +22,12 @@ class Described:
     """An exception as the journal holds it."""
 
     error: dict[str, Any]
-    traceback: str
+    cause: BaseException
+
+    @property
+    def traceback(self) -> str:
+        """The traceback, made only for who stores it: to write it costs more than a statement."""
+        return _clean("".join(traceback.format_exception(self.cause)))[-MAX_TRACEBACK:]
 
 
 def describe(error: BaseException, *, step: str, action: BoundAction | None) -> Described:
@@ -39,18 +46,25 @@ def describe(error: BaseException, *, step: str, action: BoundAction | None) -> 
             "class": f"{kind.__module__}.{kind.__qualname__}",
             "status": status,
         },
-        _clean("".join(traceback.format_exception(error)))[-MAX_TRACEBACK:],
+        error,
     )
 
 
 def _code_and_status(error: BaseException, mapped: Mapping[type[Exception], int]) -> tuple[str, int]:
     for kind in type(error).__mro__:
         if kind in mapped:
-            code = error.code if isinstance(error, StepError) else _snake_case(kind.__name__)
+            code = _storable(error)[0] if isinstance(error, StepError) else _snake_case(kind.__name__)
             return code, mapped[kind]
     if isinstance(error, FlowstateError):
-        return error.code, error.status_code
+        return _storable(error)
     return "step_failed", 500
+
+
+def _storable(error: FlowstateError) -> tuple[str, int]:
+    """Return the error's own code and status, whatever its author has put there."""
+    code: Any = error.code.value if isinstance(error.code, Enum) else error.code
+    status: Any = error.status_code
+    return _clean(str(code))[:MAX_CODE], status if isinstance(status, int) and 400 <= status < 600 else 500
 
 
 def _snake_case(name: str) -> str:

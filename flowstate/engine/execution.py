@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import IntegrityError, connections
+from django.db import IntegrityError
 
 from flowstate.actions.bound import BoundAction
 from flowstate.conf import settings
@@ -126,6 +126,18 @@ class Execution:
         """Call a hook or send a signal after the commit that makes it true."""
         self._staged_after.append(call)
 
+    def remember(self) -> Callable[[], None]:
+        """Return what takes the rows in memory back to what they are now."""
+        rows, known = self.rows, [(row, dict(vars(row))) for row in (self.run, *self.rows.values())]
+
+        def take_back() -> None:
+            self.rows = rows
+            for row, columns in known:
+                vars(row).clear()
+                vars(row).update(columns)
+
+        return take_back
+
     def drop_staged(self) -> None:
         """Forget what a transaction that rolled back had staged."""
         self._staged.clear()
@@ -182,15 +194,8 @@ def timeout_of(step: Step[Any]) -> float:
 
 def insert(run: Run, rows: list[StepRun], using: str) -> None:
     """Insert a run with its steps in two statements, in the caller's transaction."""
-    run.save(force_insert=True, using=using)
-    for row in rows:
-        row.pk = None
-        row.run = run
-    StepRun.objects.using(using).bulk_create(rows)
-    if not connections[using].features.can_return_rows_from_bulk_insert:  # MySQL, unlike MariaDB
-        keys = dict(StepRun.objects.using(using).for_run(run.pk).values_list("name", "pk"))
-        for row in rows:
-            row.pk = keys[row.name]
+    Run.objects.using(using).insert(run)
+    StepRun.objects.using(using).insert(rows)
 
 
 def forget_expressions(run: Run, rows: list[StepRun]) -> None:

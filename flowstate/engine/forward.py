@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from asyncio import CancelledError
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,25 +14,38 @@ from typing import Any
 from django.db import connections
 
 from flowstate.engine import entities
-from flowstate.engine.blocks import AlreadyCommitted, LostClaim, in_transaction
-from flowstate.engine.contention import is_contention
+from flowstate.engine.blocks import LostClaim, in_transaction
+from flowstate.engine.contention import drop_interrupted, is_contention
 from flowstate.engine.contexts import context_of
 from flowstate.engine.errors import describe
 from flowstate.engine.execution import Execution, KeyTaken, timeout_of
 from flowstate.engine.guard import refuse_swallowed_errors, report_row_writes
 from flowstate.engine.handover import publish_step
 from flowstate.engine.hooks import announce_step_done, announce_step_failed
-from flowstate.engine.look import Forward, Next, claim_successor, end_run, lock_run, look, read_steps, stop
+from flowstate.engine.look import (
+    Forward,
+    Next,
+    claim_of,
+    claim_successor,
+    end_run,
+    know_claimed,
+    lock_run,
+    look,
+    stop,
+)
 from flowstate.engine.time_limit import TimeLimit, time_limit
 from flowstate.exceptions import StepInterrupted, StepTimeout, ValueNotSerializable
 from flowstate.models import EventKind, Run, RunEvent, RunStatus, StepRun, StepStatus
 from flowstate.models.clock import host_now
-from flowstate.models.values import encode
+from flowstate.models.values import encode, refuse_large
 from flowstate.workflows.context import Context
 from flowstate.workflows.entities import CreateStep, DeleteStep, UpdateStep
 from flowstate.workflows.steps import UNSET, Step
 
 logger = logging.getLogger("flowstate.steps")
+
+FAILURES = (Exception, CancelledError)
+"""What counts as the failure of a step: an `async def` one may end by the cancelling of a task of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,31 +71,12 @@ def run_step(execution: Execution, name: str) -> Next:
         return _inside(execution, row, step)
     except LostClaim:
         return None
-    except AlreadyCommitted:
-        return _go_on_after(execution, row)
 
 
 def _landed(execution: Execution, row: StepRun) -> bool:
     """Return whether the journal holds the outcome of this very attempt."""
     rows = StepRun.objects.using(execution.using).filter(pk=row.pk, attempt=row.attempt)
-    return rows.exclude(status=StepStatus.RUNNING).exists()
-
-
-def _go_on_after(execution: Execution, row: StepRun) -> Next:
-    """Return what follows from an outcome whose commit was not seen: perhaps a step that it claimed for us."""
-    before = {name: known.attempt for name, known in execution.rows.items()}
-    read_steps(execution)
-    execution.run.refresh_from_db()
-    successor = execution.successor_of(row.name)
-    if successor is not None and successor.status == StepStatus.RUNNING:
-        # Only a claim raises the token: one above what was known is the claim of the lost commit.
-        return Forward(successor.name) if successor.attempt == before[successor.name] + 1 else None
-
-    def look_again() -> Next:
-        lock_run(execution)
-        return look(execution)
-
-    return in_transaction(execution, look_again)
+    return rows.exclude(status__in=(StepStatus.RUNNING, StepStatus.READY)).exists()
 
 
 def _outside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
@@ -99,9 +94,10 @@ def _outside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
             stack.enter_context(report_row_writes(execution.using, execution.run.workflow, step.name))
             outcome = attempt(execution, row, step, heartbeat=heartbeat)
     except StepInterrupted:
+        drop_interrupted(execution.using)
         return _failed(execution, row, step, _timed_out(row, step), in_doubt=True)
-    except Exception as err:
-        in_doubt = isinstance(err, (*step.unknown_on, ValueNotSerializable))
+    except FAILURES as err:
+        in_doubt = isinstance(err, (*step.unknown_on, ValueNotSerializable, CancelledError))
         return _failed(execution, row, step, err, in_doubt=in_doubt)
     return in_transaction(
         execution, lambda: _record(execution, row.name, outcome), landed=lambda: _landed(execution, row)
@@ -121,12 +117,11 @@ def _inside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
     try:
         return in_transaction(execution, work, landed=lambda: _landed(execution, row))
     except StepInterrupted:
-        if not joined:
-            connections[execution.using].close()  # the interrupt may have left it in the middle of a reply
+        drop_interrupted(execution.using)
         return _failed(execution, row, step, _timed_out(row, step), in_doubt=False)
-    except (LostClaim, KeyTaken, AlreadyCommitted):
+    except (LostClaim, KeyTaken):
         raise
-    except Exception as err:
+    except FAILURES as err:
         if joined and is_contention(err):
             raise  # only the caller, whose transaction it is, can start over
         return _failed(execution, row, step, err, in_doubt=False)
@@ -174,11 +169,11 @@ def _record(execution: Execution, name: str, outcome: Outcome) -> Next:
             Run.objects.using(execution.using).lower_wake_up(execution.run.pk, delay=lease)
     else:
         lock_run(execution)
-    _finish(execution, row, outcome, host_now())
+    claimed = _finish(execution, row, outcome, host_now(), following=successor if direct else None)
     if outcome.status == StepStatus.DONE:
         announce_step_done(execution, name)
     if direct and successor is not None:
-        if claim_successor(execution, successor):
+        if claimed:
             return Forward(successor.name)
         lock_run(execution)  # somebody stopped the run meanwhile
     return look(execution)
@@ -197,11 +192,26 @@ def _record_last(execution: Execution, row: StepRun, outcome: Outcome) -> Next:
     return None if ended else look(execution)
 
 
-def _finish(execution: Execution, row: StepRun, outcome: Outcome, at: datetime) -> None:
+def _finish(
+    execution: Execution, row: StepRun, outcome: Outcome, at: datetime, *, following: StepRun | None = None
+) -> bool:
+    """Write the outcome and claim the step that follows, if one is given; return whether that was claimed."""
+    written: dict[str, Any] = {"attempt": row.attempt, "status": outcome.status, "at": at, **outcome.columns}
     rows = StepRun.objects.using(execution.using)
-    if not rows.finish(row.pk, attempt=row.attempt, status=outcome.status, at=at, **outcome.columns):
+    if following is None:
+        finished, claimed = rows.finish(row.pk, **written), False
+    elif execution.run.deadline_at is not None:  # judged by the claim, a statement of its own
+        finished = rows.finish(row.pk, **written)
+        claimed = finished and claim_successor(execution, following)
+    else:
+        claim = claim_of(execution, following)
+        finished, claimed = rows.finish_and_claim(row.pk, following=claim, **written)
+        if claimed:
+            know_claimed(execution, following)
+    if not finished:
         raise LostClaim
     execution.know(row, status=outcome.status, ended_at=at, **outcome.columns)
+    return claimed
 
 
 def _failed(
@@ -254,10 +264,18 @@ def _again(
 
 def _give_up(execution: Execution, name: str, outcome: Outcome, error: BaseException) -> Next:
     """Record that a step has failed for good; unless it is optional, so has the run."""
+
+    def record() -> None:
+        at = host_now()
+        _finish(execution, execution.rows[name], outcome, at)
+        execution.rows[name].reflect(status=outcome.status, ended_at=at, **outcome.columns)
+        announce_step_failed(execution, name, error)
+
+    if not outcome.forgiven:
+        return stop(execution, error, step=name, record=record)
     lock_run(execution)
-    _finish(execution, execution.rows[name], outcome, host_now())
-    announce_step_failed(execution, name, error)
-    return look(execution) if outcome.forgiven else stop(execution, error, step=name)
+    record()
+    return look(execution)
 
 
 def failure_of(
@@ -307,4 +325,5 @@ def _changes_of(ctx: Context[Any], stored: dict[str, Any], step: Step[Any]) -> d
     encoded: dict[str, Any] = {}
     for key, value in changes.items():
         encoded[key] = encode(value, f"The data {key!r} that step {step.name} set")
+    refuse_large(encoded, f"The data that step {step.name} set")
     return encoded

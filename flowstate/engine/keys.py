@@ -6,6 +6,8 @@ import hashlib
 import json
 from typing import Any
 
+from django.utils.datastructures import MultiValueDict
+
 from flowstate.actions.bound import BoundAction
 from flowstate.actions.system import SYSTEM
 from flowstate.exceptions import IdempotencyKeyRefused
@@ -14,9 +16,7 @@ from flowstate.workflows.workflow import Options
 MAX_LENGTH = 255
 
 
-def idempotency_hash(
-    key: str | None, *, user: Any, scope: str, name: str, action: BoundAction | None
-) -> str | None:
+def idempotency_hash(key: Any, *, user: Any, scope: str, name: str, action: BoundAction | None) -> str | None:
     """Return what makes the client's key unique: per caller, action and row.
 
     Raises `IdempotencyKeyRefused` for a key that is no printable text of 1 to 255 characters, and for one
@@ -24,7 +24,7 @@ def idempotency_hash(
     """
     if key is None or user is None:
         return None
-    if not 0 < len(key) <= MAX_LENGTH or not key.isprintable():
+    if not isinstance(key, str) or not 0 < len(key) <= MAX_LENGTH or not key.isprintable():
         message = f"An idempotency key is printable text of 1 to {MAX_LENGTH} characters; this one is not."
         raise IdempotencyKeyRefused(message)
     return _hash("idempotency", _caller(user, scope), name, _row(action), key)
@@ -32,6 +32,8 @@ def idempotency_hash(
 
 def input_hash(given: Any) -> str:
     """Return a digest of the input as it was given, so that the same key with other input is noticed."""
+    if isinstance(given, MultiValueDict):  # a form: a field may have several values
+        given = dict(given.lists())
     return _hash("input", json.dumps(given, sort_keys=True, default=str) if given else "")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import DateTimeField, Value
 from django.db.models.functions import Least
@@ -20,6 +21,7 @@ from flowstate.engine.outputs import output_of, record_problem
 from flowstate.exceptions import RunTimeout
 from flowstate.models import Compensation, Run, RunStatus, StepRun, StepStatus, WaitingFor
 from flowstate.models.clock import DbNow, host_now
+from flowstate.models.step_verbs import Claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,10 @@ def lock_run(execution: Execution) -> None:
 def look(execution: Execution) -> Next:
     """Read the steps again, decide and write; the caller holds the lock of the run's row."""
     read_steps(execution)
+    return _act(execution)
+
+
+def _act(execution: Execution) -> Next:
     match decide(execution.state()):
         case Advance(ready):
             if _deadline_passed(execution):
@@ -66,10 +72,14 @@ def look(execution: Execution) -> Next:
     return None
 
 
-def proceed(execution: Execution, record: Callable[[], None]) -> Next:
+def proceed(
+    execution: Execution,
+    record: Callable[[], None],
+    record_and_claim: Callable[[Claim], bool] | None = None,
+) -> Next:
     """Record that a step was undone and go on from what is known, without reading the steps again.
 
-    What is known to have settled has settled for good, and each write is a compare-and-set. Where that is
+    `record_and_claim` records it and claims the next undoing at once, and returns whether that was won. What is known to have settled has settled for good, and each write is a compare-and-set. Where that is
     not enough, or somebody was faster, the run is looked at under its lock.
     """
     decision = decide(execution.state())
@@ -81,8 +91,7 @@ def proceed(execution: Execution, record: Callable[[], None]) -> Next:
             record()
             return None
         case Undo(due):
-            record()
-            if _claimed_undoing(execution, execution.rows[due[0]]):
+            if _recorded_and_claimed(execution, execution.rows[due[0]], record, record_and_claim):
                 return Backward(due[0])
             lock_run(execution)
         case _:
@@ -99,26 +108,50 @@ def read_steps(execution: Execution) -> None:
         row.run = execution.run
 
 
-def stop(execution: Execution, error: BaseException, *, step: str) -> Next:
-    """Turn the run round because it failed: nothing new starts; the caller holds the run's lock."""
+def stop(
+    execution: Execution, error: BaseException, *, step: str, record: Callable[[], None] = lambda: None
+) -> Next:
+    """Turn the run round because it failed: nothing new starts.
+
+    `record` writes how the step failed: after the run's row, which the turn itself locks.
+    """
     run = execution.run
     described = describe(error, step=step, action=execution.action)
-    if Run.objects.using(execution.using).begin_undoing(
-        run.pk,
-        wake_in=settings().lease_grace,
-        error=described.error,
-        traceback=described.traceback,
-        step=step,
-    ):
-        run.reflect(
-            status=RunStatus.COMPENSATING,
-            error=described.error,
-            failed_step=step,
-            traceback=described.traceback,
-        )
-        run.cause = error
+    columns: dict[str, Any] = {"error": described.error, "traceback": described.traceback}
+    runs = Run.objects.using(execution.using)
+    if not runs.begin_undoing(run.pk, wake_in=settings().lease_grace, step=step, **columns):
+        lock_run(execution)  # somebody stopped the run meanwhile
+        record()
+        return look(execution)
+    record()
+    run.reflect(status=RunStatus.COMPENSATING, failed_step=step, **columns)
+    run.cause = error
+    unstarted = [row for row in execution.rows.values() if not row.settled]
+    if not _knows_all(execution, step):
         StepRun.objects.using(execution.using).stop_unstarted(run.pk)
-    return look(execution)
+        return look(execution)
+    if unstarted:
+        StepRun.objects.using(execution.using).stop_unstarted(run.pk)
+        for row in unstarted:
+            row.reflect(status=StepStatus.UNKNOWN if row.uncertain else StepStatus.CANCELLED)
+    return _act(execution)
+
+
+def _knows_all(execution: Execution, failed: str) -> bool:
+    """Return whether the rows in memory are as the journal holds them, so that none has to be read again.
+
+    What has settled has for good. What waits for the step that failed here, through others or not, was never
+    let go: only the holder of that step's token settles it. That nobody else stopped the run says its row,
+    which the caller has just turned round. Parallel branches may have moved on: then it is not known.
+    """
+    behind = {failed}
+    for row in execution.rows.values():
+        if row.settled:
+            continue
+        if row.status != StepStatus.BLOCKED or behind.isdisjoint(row.depends_on):
+            return False
+        behind.add(row.name)
+    return True
 
 
 def claim_successor(execution: Execution, row: StepRun) -> bool:
@@ -130,8 +163,18 @@ def claim_successor(execution: Execution, row: StepRun) -> bool:
         rows = rows.filter(GreaterThan(deadline, DbNow()))
     won = rows.claim(row.pk, seen=StepStatus.BLOCKED, attempt=row.attempt, lease=execution.lease(step))
     if won:
-        execution.know(row, status=StepStatus.RUNNING, attempt=row.attempt + 1, started_at=host_now())
+        know_claimed(execution, row)
     return won
+
+
+def claim_of(execution: Execution, row: StepRun) -> Claim:
+    """Return the claim of a step as this process would hold it."""
+    return Claim(pk=row.pk, attempt=row.attempt, lease=execution.lease(execution.step(row.name)))
+
+
+def know_claimed(execution: Execution, row: StepRun) -> None:
+    """Stage that this process has claimed the step."""
+    execution.know(row, status=StepStatus.RUNNING, attempt=row.attempt + 1, started_at=host_now())
 
 
 def _advance(execution: Execution, unblocked: tuple[str, ...]) -> Next:
@@ -178,15 +221,36 @@ def _undo(execution: Execution, due: tuple[str, ...]) -> Next:
 
 def _claimed_undoing(execution: Execution, row: StepRun) -> bool:
     """Claim the undoing of a step; an inverse is carried out in the transaction that records it, unclaimed."""
-    step = execution.step(row.name)
-    if step.derives_inverse:
+    if execution.step(row.name).derives_inverse:
         return True
-    rows, lease = StepRun.objects.using(execution.using), execution.lease(step)
-    won = rows.claim_compensation(row.pk, attempt=row.compensation_attempt, lease=lease)
+    claim = _claim_of_undoing(execution, row)
+    rows = StepRun.objects.using(execution.using)
+    won = rows.claim_compensation(claim.pk, attempt=claim.attempt, lease=claim.lease)
     if won:
-        attempt = row.compensation_attempt + 1
-        row.reflect(compensation=Compensation.RUNNING, compensation_attempt=attempt)
+        row.reflect(compensation=Compensation.RUNNING, compensation_attempt=claim.attempt + 1)
     return won
+
+
+def _recorded_and_claimed(
+    execution: Execution,
+    row: StepRun,
+    record: Callable[[], None],
+    record_and_claim: Callable[[Claim], bool] | None,
+) -> bool:
+    """Record what was undone and claim the undoing of the row: in one statement, where there is such a one."""
+    if record_and_claim is None or execution.step(row.name).derives_inverse:
+        record()
+        return _claimed_undoing(execution, row)
+    claim = _claim_of_undoing(execution, row)
+    won = record_and_claim(claim)
+    if won:
+        row.reflect(compensation=Compensation.RUNNING, compensation_attempt=claim.attempt + 1)
+    return won
+
+
+def _claim_of_undoing(execution: Execution, row: StepRun) -> Claim:
+    lease = execution.lease(execution.step(row.name))
+    return Claim(pk=row.pk, attempt=row.compensation_attempt, lease=lease)
 
 
 def _need_attention(execution: Execution) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
@@ -61,18 +62,28 @@ def new_rows(run: Run, workflow: type[Workflow]) -> dict[str, StepRun]:
 
 
 def _new_row(run: Run, step: Step[Any], seq: int) -> StepRun:
-    return StepRun(
-        run=run,
-        seq=seq,
-        name=step.name,
-        kind=step.kind,
-        depends_on=list(step.depends_on),
-        optional=step.optional,
-        background=step.background or step.queue is not None,
-        queue=step.queue or "",
-        key=f"{run.pk}:{step.name}",
-        compensation=Compensation.PENDING if step.compensable else Compensation.NONE,
-    )
+    columns = {
+        **_blank(),
+        "run_id": run.pk,
+        "seq": seq,
+        "name": step.name,
+        "kind": step.kind,
+        "depends_on": list(step.depends_on),
+        "optional": step.optional,
+        "background": step.background or step.queue is not None,
+        "queue": step.queue or "",
+        "key": f"{run.pk}:{step.name}",
+        "compensation": (Compensation.PENDING if step.compensable else Compensation.NONE).value,
+    }
+    row = StepRun(*columns.values())  # by position: by name, Django asks each of the other columns' defaults
+    row.run = run
+    return row
+
+
+@cache
+def _blank() -> dict[str, Any]:
+    """Return all columns of a step in their order, as they are where nothing is known of it."""
+    return {field.attname: field.get_default() for field in StepRun._meta.concrete_fields}
 
 
 def label_of(user: Any) -> str:
@@ -111,7 +122,8 @@ def open_for_workers(execution: Execution) -> None:
     for row in execution.rows.values():
         if row.name not in settled and settled.issuperset(row.depends_on):
             row.reflect(status=StepStatus.READY, wake_at=DbNow())
-    execution.run.reflect(wake_at=DbNow())
+    head_start = 0.0 if execution.action is None else execution.action.action.head_start
+    execution.run.reflect(wake_at=DbNow(-head_start))
 
 
 def default_lease() -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import router
+
 from flowstate.actions.system import SYSTEM
 from flowstate.conf import settings
 from flowstate.engine.blocks import in_transaction
@@ -13,7 +15,7 @@ from flowstate.engine.loading import load
 from flowstate.engine.look import Next, lock_run, look
 from flowstate.engine.new_run import label_of
 from flowstate.engine.takeover import continuation_of
-from flowstate.exceptions import RunConflict
+from flowstate.exceptions import ActionDenied, RunConflict
 from flowstate.models import Compensation, EventKind, Run, RunEvent, RunStatus, StepRun
 
 
@@ -21,9 +23,11 @@ def cancel(run: Run, *, user: Any, reason: str = "") -> None:
     """Stop a running run and undo, in this process, what it has done.
 
     What is in flight elsewhere finishes, is recorded and undone by whoever finishes it. After the first
-    commit nothing new starts. Raises `RunConflict` for a run that has ended or is being undone.
+    commit nothing new starts. Raises `RunConflict` for a run that has ended or is being undone, and
+    `ActionDenied` without a user.
     """
-    execution = load(run.pk, using=run._state.db or "default")
+    _require(user, run, "cancelled")
+    execution = load(run.pk, using=router.db_for_write(Run))
 
     def work() -> Next:
         lock_run(execution)
@@ -43,16 +47,24 @@ def retry(run: Run, *, user: Any) -> Run:
     """Have a run go on and return the run that does.
 
     In attention: its failed compensations are tried again, in this process, and the run itself is returned.
-    Ended badly: a new run takes over what is done and not undone, and workers carry it; a second call gives
-    the same one. Raises `RunConflict` for a run that goes on or has ended well.
+    Ended badly: a new run takes over what is done and not undone, and is worked on in this process as by
+    `.run()`; a second call gives the same one. Raises `RunConflict` for a run that goes on or has ended well,
+    and `ActionDenied` for who may not start it again.
     """
-    execution = load(run.pk, using=run._state.db or "default")
+    _require(user, run, "retried")
+    execution = load(run.pk, using=router.db_for_write(Run))
     if execution.run.status == RunStatus.ATTENTION:
         drive(execution, in_transaction(execution, lambda: _undo_again(execution, user)))
         return run.refresh()
     if not execution.run.finished or execution.run.success:
         raise _cannot(execution.run, "retried", "Only one that needs attention or ended badly can be.")
     return continuation_of(execution, user)
+
+
+def _require(user: Any, run: Run, verb: str) -> None:
+    if user is None:
+        message = f"Run {run.pk} was {verb} without a user: pass user=, or SYSTEM for the program itself."
+        raise ActionDenied(message)
 
 
 def _undo_again(execution: Execution, user: Any) -> Next:

@@ -35,7 +35,7 @@ from flowstate.exceptions import (
 )
 from flowstate.models import Run
 from flowstate.models.clock import db_now
-from flowstate.models.values import encode
+from flowstate.models.values import encode, refuse_large
 from flowstate.workflows.functions import call
 from flowstate.workflows.workflow import Workflow
 
@@ -130,7 +130,7 @@ def _prepare(request: Request) -> Execution:
         action,
         request.entity,
         request.user,
-        input_json={field: _encoded(field, value, request.name) for field, value in given.items()},
+        input_json=_encoded(given, request.name),
         idempotency_key=request.idempotency_key,
         input_hash=input_hash(request.input) if request.idempotency_key else "",
         exclusive_key=exclusive_hash(meta, name=request.name, action=action),
@@ -147,15 +147,22 @@ def _prepare(request: Request) -> Execution:
     )
 
 
-def _encoded(field: str, value: Any, name: str) -> Any:
+def _encoded(given: dict[str, Any], name: str) -> dict[str, Any]:
+    field, encoded = "", {}
     try:
-        return encode(value, f"The input {field!r} of {name}")
+        for field, value in given.items():
+            encoded[field] = encode(value, f"The input {field!r} of {name}")
+        field = "non_field_errors"
+        refuse_large(encoded, f"The input of {name}")
     except ValueNotSerializable as err:
         raise InputInvalid(str(err), {field: [str(err)]}) from err
+    return encoded
 
 
 def _ask_workflow(execution: Execution) -> None:
     """Let `should_run` and `before_start` refuse. Raises `StartRefused`."""
+    if execution.declaration.hooks.isdisjoint({"should_run", "before_start"}):
+        return
     workflow, name = execution.workflow(), execution.run.label
     try:
         wanted = call(workflow.should_run, run_context_of(execution))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from flowstate.actions.authorize import authorize, authorize_standalone
+from flowstate.actions.system import SYSTEM
 from flowstate.engine.atomic import open_as_running, run_atomic
+from flowstate.engine.authority import may_operate_all
 from flowstate.engine.blocks import callers_transaction, in_transaction
 from flowstate.engine.drive import drive
 from flowstate.engine.execution import Execution, KeyTaken
@@ -35,11 +38,13 @@ def continuation_of(old: Execution, user: Any) -> Run:
 
     The new run is worked on in this process, as `.run()` does; inside a caller's transaction it is left to
     workers. The two runs change hands in one commit: from then on only the new one undoes what it took over.
-    Raises `AlreadyRunning` while another live run holds the row.
+    Raises `AlreadyRunning` while another live run holds the row, and `ActionDenied` for who may neither
+    operate all runs nor start this action now.
     """
     known = _known(old)
     if known is not None:
         return known
+    _authorize(old, user)
     execution = _take_over(old, user)
     execution.announce_start = partial(announce_start, execution)
     if execution.enqueued:
@@ -59,6 +64,16 @@ def continuation_of(old: Execution, user: Any) -> Run:
     else:
         drive(execution, following)
     return execution.run
+
+
+def _authorize(old: Execution, user: Any) -> None:
+    """Ask as for any other start: what was allowed once may not be any more."""
+    if user is SYSTEM or may_operate_all(user):
+        return
+    if old.action is None:
+        authorize_standalone(old.workflow, user)
+    else:
+        authorize(old.action, user, old.run.entity)
 
 
 def _known(old: Execution) -> Run | None:

@@ -69,17 +69,23 @@ class DbNow(Func):
         """Return UTC: `NOW()` follows the session's time zone."""
         return "(UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND)", [round(self._delta * 1_000_000)]
 
+    def sql_on(self, connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
+        """Return the expression and its parameters for the database of a connection."""
+        match connection.vendor:
+            case "postgresql":
+                return self.as_postgresql(None, connection)
+            case "mysql":
+                return self.as_mysql(None, connection)
+            case _:
+                return self.as_sql(None, connection)
+
 
 def db_now(using: str) -> datetime:
     """Return the database's time, aware and in UTC. One statement, none on SQLite."""
     connection = connections[using]
     if connection.vendor == "sqlite":
         return host_now()
-    sql, params = (
-        DbNow().as_mysql(None, connection)
-        if connection.vendor == "mysql"
-        else DbNow().as_postgresql(None, connection)
-    )
+    sql, params = DbNow().sql_on(connection)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {sql}", params)
         moment = cast("datetime", cursor.fetchone()[0])

@@ -44,7 +44,7 @@ def _step_error(run: Run) -> StepError | None:
         if f"{kind.__module__}.{kind.__qualname__}" == error.get("class"):
             try:
                 return kind(error.get("detail"), error.get("code"))
-            except TypeError:  # a subclass with arguments of its own cannot be rebuilt from these two
+            except Exception:  # a subclass with arguments of its own may not be rebuilt from these two
                 return None
     return None
 

@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, Prefetch, Q
 from flowstate.actions.registry import all_actions
 from flowstate.actions.system import SYSTEM
 from flowstate.models.clock import FAR_FUTURE, DbNow, host_now
+from flowstate.models.statements import Move, insert, move
 from flowstate.models.statuses import ENDED, LIVE, RunStatus, StepStatus, WaitingFor
 
 if TYPE_CHECKING:
@@ -85,6 +86,10 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     # --- verbs ---------------------------------------------------------------------------------
 
+    def insert(self, run: Run) -> None:
+        """Insert a new run."""
+        insert(self, [run])
+
     def lower_wake_up(self, pk: UUID, *, delay: float = 0.0) -> bool:
         """Have the run looked at in `delay` seconds, if that is earlier than planned."""
         moment = DbNow(delay)
@@ -117,15 +122,15 @@ class RunQuerySet(models.QuerySet["Run"]):
         step: str = "",
     ) -> bool:
         """Turn a running run round: from now on nothing new starts and what was done is undone."""
-        return self._move(
-            self.filter(pk=pk, status=RunStatus.RUNNING),
-            status=RunStatus.COMPENSATING,
-            error=error,
-            traceback=traceback,
-            failed_step=step,
-            wake_at=DbNow(wake_in),
-            waiting_for=WaitingFor.NOTHING,
-        )
+        becomes = {
+            "status": RunStatus.COMPENSATING,
+            "error": error,
+            "traceback": traceback,
+            "failed_step": step,
+            "wake_at": DbNow(wake_in),
+            "waiting_for": WaitingFor.NOTHING,
+        }
+        return move(self, Move(pk, {"status": RunStatus.RUNNING}, becomes))
 
     def request_cancel(self, pk: UUID, *, user_id: Any, label: str) -> bool:
         """Note who cancelled a run that nobody had cancelled yet; the first one stays."""
@@ -156,15 +161,15 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     def end(self, pk: UUID, *, was: RunStatus, status: RunStatus, at: datetime, value: Any = None) -> bool:
         """End a run and free its exclusive key in the same commit; `value` is encoded."""
-        return self._move(
-            self.filter(pk=pk, status=was),
-            status=status,
-            ended_at=at,
-            wake_at=None,
-            waiting_for=WaitingFor.NOTHING,
-            exclusive_key=None,
-            value_json=value,
-        )
+        becomes = {
+            "status": status,
+            "ended_at": at,
+            "wake_at": None,
+            "waiting_for": WaitingFor.NOTHING,
+            "exclusive_key": None,
+            "value_json": value,
+        }
+        return move(self, Move(pk, {"status": was}, becomes))
 
     def _move(self, rows: models.QuerySet[Run], **columns: Any) -> bool:
         return rows.update(**columns) == 1

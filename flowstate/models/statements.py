@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _SMALL = 16
 """Numbers below this stand in the text: order, tokens and counters, mostly 0 and 1."""
 
+_ROWS = 500
+"""Rows of one INSERT at most, since every database bounds the parameters of a statement."""
+
 
 @dataclass(frozen=True, slots=True)
 class Move:
@@ -49,13 +52,14 @@ class _Column:
         """Return how the value is written in the text; a placeholder where it is a parameter."""
         if value is None:
             return "NULL"
-        if isinstance(value, DbNow):
+        if self.words:
+            word = self.words.get(value)
+            if word is not None:
+                return word
+        elif isinstance(value, DbNow):
             sql, more = value.sql_on(connection)
             params.extend(more)
             return sql
-        word = self.words.get(value) if self.words else None
-        if word is not None:
-            return word
         params.append(self.field.get_db_prep_save(value, connection))
         return "%s"
 
@@ -71,11 +75,12 @@ class _Table:
 
 
 @cache
-def _table(model: type[models.Model], vendor: str, using: str) -> _Table:
-    quote = connections[using].ops.quote_name
+def _table(model: type[models.Model], using: str) -> _Table:
+    connection = connections[using]
+    quote = connection.ops.quote_name
     meta = model._meta
     columns = {
-        field.attname: _Column(quote(field.column), field, _words(field, vendor))
+        field.attname: _Column(quote(str(field.column)), field, _words(field, connection.vendor))
         for field in meta.concrete_fields
     }
     inserted = {
@@ -83,7 +88,8 @@ def _table(model: type[models.Model], vendor: str, using: str) -> _Table:
     }
     table = quote(meta.db_table)
     names = ", ".join(column.name for column in inserted.values())
-    return _Table(table, columns[meta.pk.attname], columns, inserted, f"INSERT INTO {table} ({names}) VALUES ")
+    insert_into = f"INSERT INTO {table} ({names}) VALUES"
+    return _Table(table, columns[meta.pk.attname], columns, inserted, insert_into)
 
 
 def _words(field: models.Field[Any, Any], vendor: str) -> dict[Any, str]:
@@ -96,28 +102,35 @@ def _words(field: models.Field[Any, Any], vendor: str) -> dict[Any, str]:
     return {}
 
 
-def insert(using: str, rows: Sequence[models.Model]) -> None:
-    """Insert rows of one model in one statement and give them their keys.
+def insert(rows: models.QuerySet[Any], new: Sequence[models.Model]) -> None:
+    """Insert rows of one model, up to 500 in a statement, and give them their keys.
 
     The database must return rows from an INSERT, if it is what gives the keys. Neither `save()` nor signals
     of Django are called.
     """
-    connection, model = connections[using], type(rows[0])
-    table = _table(model, connection.vendor, using)
+    connection, table = _of(rows)
     keyless = len(table.inserted) < len(table.columns)
-    params: list[Any] = []
-    texts = [
-        f"({', '.join([column.value(row.__dict__[name], connection, params) for name, column in table.inserted.items()])})"
-        for row in rows
+    for begin in range(0, len(new), _ROWS):
+        part = new[begin : begin + _ROWS]
+        params: list[Any] = []
+        values = ", ".join(_values(table, row, connection, params) for row in part)
+        returning = f" RETURNING {table.key.name}" if keyless else ""
+        with connection.cursor() as cursor:
+            cursor.execute(f"{table.insert_into} {values}{returning}", params)
+            keys = cursor.fetchall() if keyless else [(row.pk,) for row in part]
+        for row, (key,) in zip(part, keys, strict=True):
+            row.pk = key
+            row._state.adding, row._state.db = False, connection.alias
+
+
+def _values(table: _Table, row: models.Model, connection: BaseDatabaseWrapper, params: list[Any]) -> str:
+    known = row.__dict__
+    values = [
+        # Most columns of a new row are empty: not even a call for them.
+        "NULL" if known[name] is None else column.value(known[name], connection, params)
+        for name, column in table.inserted.items()
     ]
-    returning = f" RETURNING {table.key.name}" if keyless else ""
-    with connection.cursor() as cursor:
-        cursor.execute(f"{table.insert_into}{', '.join(texts)}{returning}", params)
-        keys = cursor.fetchall() if keyless else []
-    for row, (key,) in zip(rows, keys, strict=False):
-        row.pk = key
-    for row in rows:
-        row._state.adding, row._state.db = False, using
+    return f"({', '.join(values)})"
 
 
 def move(rows: models.QuerySet[Any], change: Move) -> bool:
@@ -156,9 +169,9 @@ def move_both(rows: models.QuerySet[Any], first: Move, second: Move) -> int:
 
 
 def _of(rows: models.QuerySet[Any]) -> tuple[BaseDatabaseWrapper, _Table]:
-    rows._for_write = True  # as QuerySet.update does
-    connection = connections[rows.db]
-    return connection, _table(rows.model, connection.vendor, rows.db)
+    rows._for_write = True  # type: ignore[attr-defined]  # noqa: SLF001 - as QuerySet.update does
+    model: type[models.Model] = rows.model
+    return connections[rows.db], _table(model, rows.db)
 
 
 def _condition(table: _Table, change: Move, connection: BaseDatabaseWrapper, params: list[Any]) -> str:
@@ -187,5 +200,6 @@ def _update(
     connection: BaseDatabaseWrapper, table: _Table, assigned: list[str], where: str, params: list[Any]
 ) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE {table.name} SET {', '.join(assigned)} WHERE {where}", params)
-        return cursor.rowcount
+        # Text and parameters apart: what stands in the text are names and words of our own models.
+        cursor.execute(f"UPDATE {table.name} SET {', '.join(assigned)} WHERE {where}", params)  # noqa: S608
+        return int(cursor.rowcount)

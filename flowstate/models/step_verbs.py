@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
-from django.db import models
+from django.db import connections, models
 from django.db.models import Case, F, Q, Value, When
 
 from flowstate.models.clock import FAR_FUTURE, DbNow, host_now
 from flowstate.models.processes import own_name
+from flowstate.models.statements import Move, insert, move, move_both
 from flowstate.models.statuses import UNSTARTED, Compensation, StepStatus
 
 if TYPE_CHECKING:
@@ -18,6 +20,15 @@ if TYPE_CHECKING:
 
     from flowstate.models.run import Run
     from flowstate.models.step_run import StepRun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What is to be claimed: a row, above which token, for how many seconds."""
+
+    pk: int
+    attempt: int
+    lease: float
 
 
 class StepRunQuerySet(models.QuerySet["StepRun"]):
@@ -40,19 +51,21 @@ class StepRunQuerySet(models.QuerySet["StepRun"]):
         """Return the steps of one run that may be claimed now."""
         return self.due().filter(run_id=run_id)
 
+    def insert(self, rows: Sequence[StepRun]) -> None:
+        """Insert the steps of a new run and give them their keys."""
+        if connections[self.db].features.can_return_rows_from_bulk_insert:
+            insert(self, rows)
+            return
+        self.bulk_create(rows)  # MySQL, unlike MariaDB, does not tell the keys
+        keys = dict(self.for_run(rows[0].run_id).values_list("seq", "pk"))
+        for row in rows:
+            row.pk = keys[row.seq]
+
     # --- forward -------------------------------------------------------------------------------
 
     def claim(self, pk: int, *, seen: StepStatus, attempt: int, lease: float) -> bool:
         """Take a step for `lease` seconds, raising its fencing token above `attempt`, the one seen."""
-        return self._move(
-            self.filter(pk=pk, status=seen, attempt=attempt),
-            status=StepStatus.RUNNING,
-            attempt=F("attempt") + 1,
-            lease_until=DbNow(lease),
-            claimed_by=own_name(),
-            wake_at=None,
-            started_at=host_now(),
-        )
+        return move(self, _claiming(Claim(pk=pk, attempt=attempt, lease=lease), seen))
 
     def claim_due(self, pk: int, *, lease: float, celery_task_id: str = "") -> bool:
         """Take a step that is ready and whose time has come, whatever its token; for lone messages.
@@ -80,21 +93,29 @@ class StepRunQuerySet(models.QuerySet["StepRun"]):
             wake_at=None,
         )
 
-    def make_ready(self, pk: int, *, delay: float = 0.0) -> bool:
-        """Let a blocked step be claimed after `delay` seconds."""
+    def make_ready(self, pk: int) -> bool:
+        """Let a blocked step be claimed."""
         return self._move(
-            self.filter(pk=pk, status=StepStatus.BLOCKED), status=StepStatus.READY, wake_at=DbNow(delay)
+            self.filter(pk=pk, status=StepStatus.BLOCKED), status=StepStatus.READY, wake_at=DbNow()
         )
 
     def finish(self, pk: int, *, attempt: int, status: StepStatus, at: datetime, **outcome: Any) -> bool:
         """Settle a claimed step as done, skipped, failed or unknown; `outcome` are its other columns."""
-        return self._move(
-            self.filter(pk=pk, status=StepStatus.RUNNING, attempt=attempt),
-            status=status,
-            lease_until=None,
-            ended_at=at,
-            **outcome,
-        )
+        return move(self, _finishing(pk, attempt, {"status": status, "ended_at": at, **outcome}))
+
+    def finish_and_claim(
+        self, pk: int, *, attempt: int, status: StepStatus, at: datetime, following: Claim, **outcome: Any
+    ) -> tuple[bool, bool]:
+        """Settle a claimed step and claim the blocked one that waited for it; return whether each was won.
+
+        One statement, but two compare-and-sets: who lost the first must roll back the second.
+        """
+        finishing = _finishing(pk, attempt, {"status": status, "ended_at": at, **outcome})
+        won = move_both(self, finishing, _claiming(following, StepStatus.BLOCKED))
+        if won == 1:
+            finished = self.filter(pk=pk, status=status, attempt=attempt).exists()
+            return finished, not finished
+        return won == 2, won == 2
 
     def extend_lease(self, pk: int, *, attempt: int, lease: float) -> bool:
         """Let a claim hold for another `lease` seconds from now."""
@@ -125,15 +146,6 @@ class StepRunQuerySet(models.QuerySet["StepRun"]):
             lease_until=None,
             wake_at=DbNow(delay),
             uncertain=uncertain,
-        )
-
-    def hand_back(self, pk: int, *, attempt: int) -> bool:
-        """Let go of a claim before anything was tried: somebody else may take the step now."""
-        return self._move(
-            self.filter(pk=pk, status=StepStatus.RUNNING, attempt=attempt),
-            status=StepStatus.READY,
-            lease_until=None,
-            wake_at=DbNow(),
         )
 
     def lose_lease(self, pk: int, *, attempt: int) -> bool:
@@ -186,27 +198,18 @@ class StepRunQuerySet(models.QuerySet["StepRun"]):
 
     def claim_compensation(self, pk: int, *, attempt: int, lease: float) -> bool:
         """Take the undoing of a step for `lease` seconds."""
-        return self._move(
-            self.filter(pk=pk, compensation=Compensation.PENDING, compensation_attempt=attempt).filter(
-                Q(wake_at=None) | Q(wake_at__lte=DbNow())
-            ),
-            compensation=Compensation.RUNNING,
-            compensation_attempt=F("compensation_attempt") + 1,
-            compensation_started_at=host_now(),
-            lease_until=DbNow(lease),
-            claimed_by=own_name(),
-            wake_at=None,
-        )
+        return move(self, _claiming_undoing(Claim(pk=pk, attempt=attempt, lease=lease)))
 
     def undo_in_place(self, pk: int, *, attempt: int, at: datetime) -> bool:
         """Record an inverse that this very transaction carries out: claim and finish in one."""
-        return self._move(
-            self.filter(pk=pk, compensation=Compensation.PENDING, compensation_attempt=attempt),
-            compensation=Compensation.DONE,
-            compensation_attempt=F("compensation_attempt") + 1,
-            compensation_ended_at=at,
-            wake_at=None,
-        )
+        becomes = {
+            "compensation": Compensation.DONE,
+            "compensation_attempt": attempt + 1,
+            "compensation_ended_at": at,
+            "wake_at": None,
+        }
+        seen = {"compensation": Compensation.PENDING, "compensation_attempt": attempt}
+        return move(self, Move(pk, seen, becomes))
 
     def fail_in_place(self, pk: int, *, attempt: int, error: dict[str, Any]) -> bool:
         """Record that an inverse could not be carried out."""
@@ -222,12 +225,21 @@ class StepRunQuerySet(models.QuerySet["StepRun"]):
 
     def finish_compensation(self, pk: int, *, attempt: int, at: datetime) -> bool:
         """Record that a claimed undoing succeeded."""
-        return self._move(
-            self.filter(pk=pk, compensation=Compensation.RUNNING, compensation_attempt=attempt),
-            compensation=Compensation.DONE,
-            compensation_ended_at=at,
-            lease_until=None,
-        )
+        return move(self, _finishing_undoing(pk, attempt, at))
+
+    def finish_and_claim_compensation(
+        self, pk: int, *, attempt: int, at: datetime, following: Claim
+    ) -> tuple[bool, bool]:
+        """Record that a claimed undoing succeeded and claim the next; return whether each was won.
+
+        One statement, but two compare-and-sets: who lost the first must roll back the second.
+        """
+        won = move_both(self, _finishing_undoing(pk, attempt, at), _claiming_undoing(following))
+        if won == 1:
+            done = {"compensation": Compensation.DONE, "compensation_attempt": attempt}
+            finished = self.filter(pk=pk, **done).exists()
+            return finished, not finished
+        return won == 2, won == 2
 
     def fail_compensation(self, pk: int, *, attempt: int, error: dict[str, Any]) -> bool:
         """Record that a claimed undoing failed for good."""
@@ -282,3 +294,50 @@ class StepRunQuerySet(models.QuerySet["StepRun"]):
 
     def _move(self, rows: models.QuerySet[StepRun], **columns: Any) -> bool:
         return rows.update(**columns) == 1
+
+
+def _claiming(claim: Claim, seen: StepStatus) -> Move:
+    return Move(
+        claim.pk,
+        {"status": seen, "attempt": claim.attempt},
+        {
+            "status": StepStatus.RUNNING,
+            "attempt": claim.attempt + 1,
+            "lease_until": DbNow(claim.lease),
+            "claimed_by": own_name(),
+            "wake_at": None,
+            "started_at": host_now(),
+        },
+    )
+
+
+def _finishing(pk: int, attempt: int, outcome: dict[str, Any]) -> Move:
+    seen = {"status": StepStatus.RUNNING, "attempt": attempt}
+    return Move(pk, seen, {**outcome, "lease_until": None})
+
+
+def _claiming_undoing(claim: Claim) -> Move:
+    return Move(
+        claim.pk,
+        {
+            "compensation": Compensation.PENDING,
+            "compensation_attempt": claim.attempt,
+            "wake_at": DbNow(),  # a failed undoing may wait before it is tried again
+        },
+        {
+            "compensation": Compensation.RUNNING,
+            "compensation_attempt": claim.attempt + 1,
+            "compensation_started_at": host_now(),
+            "lease_until": DbNow(claim.lease),
+            "claimed_by": own_name(),
+            "wake_at": None,
+        },
+    )
+
+
+def _finishing_undoing(pk: int, attempt: int, at: datetime) -> Move:
+    return Move(
+        pk,
+        {"compensation": Compensation.RUNNING, "compensation_attempt": attempt},
+        {"compensation": Compensation.DONE, "compensation_ended_at": at, "lease_until": None},
+    )

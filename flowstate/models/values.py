@@ -30,6 +30,9 @@ from flowstate.exceptions import ValueNotSerializable
 MAX_DEPTH = 50
 MAX_INTEGER_BITS = 4096  # Python itself refuses to write much longer ones as text
 
+_SHORT, _SMALL_NUMBER = 30, 10**30
+"""Characters of text, and the size of numbers, that no sensible limit of bytes forbids."""
+
 
 def encode(value: Any, what: str) -> Any:
     """Return `value` as plain JSON with type tags.
@@ -38,7 +41,15 @@ def encode(value: Any, what: str) -> Any:
     have no tag, for NaN and infinities, NUL characters, keys that are not strings, nesting deeper than 50,
     and for more than FLOWSTATE["MAX_VALUE_BYTES"] bytes.
     """
+    if _is_small_and_plain(value):
+        return value
     encoded = _encode(value, _Place(what))
+    refuse_large(encoded, what)
+    return encoded
+
+
+def refuse_large(encoded: Any, what: str) -> None:
+    """Raise `ValueNotSerializable` for JSON of more than FLOWSTATE["MAX_VALUE_BYTES"] bytes."""
     size = len(json.dumps(encoded, ensure_ascii=False).encode())
     limit = settings().max_value_bytes
     if size > limit:
@@ -47,7 +58,15 @@ def encode(value: Any, what: str) -> Any:
             "Store it in a row or a file and hand on its key."
         )
         raise ValueNotSerializable(message)
-    return encoded
+
+
+def _is_small_and_plain(value: Any) -> bool:
+    """Return whether a value is its own encoding and fits in any case: what most inputs and results are."""
+    if value is None or value is True or value is False:
+        return True
+    if type(value) is int:
+        return -_SMALL_NUMBER < value < _SMALL_NUMBER
+    return type(value) is str and len(value) < _SHORT and value.isascii() and value.isprintable()
 
 
 def decode(value: Any) -> Any:

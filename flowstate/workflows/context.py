@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
 Entity = TypeVar("Entity")
@@ -31,6 +32,12 @@ class Call:
 
 class Source(Protocol):
     """Where a context fetches what it does not carry; the engine's side of it."""
+
+    def input(self) -> dict[str, Any]:
+        """Return a copy of the run's input."""
+
+    def data(self) -> dict[str, Any]:
+        """Return a copy of the run's shared data as the steps so far have left it."""
 
     def entity(self) -> Any:
         """Return the row of the run, read now. Raises `EntityGone`."""
@@ -89,13 +96,11 @@ class Context(Generic[Entity]):
     are copies of what the journal holds. What `ctx.set` stores is journaled with the step that set it.
     """
 
-    def __init__(self, call: Call, source: Source, *, input: Mapping[str, Any], data: Mapping[str, Any]):
+    def __init__(self, call: Call, source: Source):
         self._call = call
         self._source = source
         self._entity: Any = _UNREAD
-        self._data = dict(data)
         self._changes: dict[str, Any] = {}
-        self.input: dict[str, Any] = dict(input)
         self.results = Results(source)
 
     def __repr__(self) -> str:
@@ -127,6 +132,16 @@ class Context(Generic[Entity]):
     def user(self) -> Any:
         """Who asked for the run; `SYSTEM` where nobody did."""
         return self._source.user()
+
+    # Decoded when it is first asked for: most steps look at one of the two, or at neither.
+    @cached_property
+    def input(self) -> dict[str, Any]:
+        """The validated input; a copy."""
+        return self._source.input()
+
+    @cached_property
+    def _data(self) -> dict[str, Any]:
+        return self._source.data()
 
     @property
     def data(self) -> dict[str, Any]:

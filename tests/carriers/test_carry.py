@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from flowstate import SYSTEM
-from flowstate.engine.carry import carry_run, carry_step
+from flowstate.engine.carry import carry_run, carry_step, drain
 from flowstate.models import Run, StepRun
 from flowstate.models.clock import db_now
 from tests.engine.test_counts import Single
@@ -267,3 +267,14 @@ def test_a_worker_stays_within_its_budget_of_statements() -> None:
     n = 3
     assert len(said.work) <= len(said.domain) + 2 * n + 2, said.work
     assert said.commits <= n + 1
+
+
+def test_what_has_priority_counts_as_having_waited_longer(user: User, sale: Sale) -> None:
+    """C6: of two runs that were queued, the later one is carried first."""
+    usual = sale.actions.touch.enqueue(user=user)
+    urgent = sale.actions.hurry.enqueue(user=user)
+
+    drain(QUEUE, wake_next=lambda: None, stopping=lambda: False)
+
+    ended = Run.objects.order_by("ended_at").values_list("pk", flat=True)
+    assert list(ended) == [urgent.pk, usual.pk]

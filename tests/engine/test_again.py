@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import transaction
 
-from flowstate import SYSTEM, AlreadyRunning, RunConflict
+from flowstate import SYSTEM, ActionDenied, AlreadyRunning, RunConflict
 from flowstate.engine.carry import carry_run
 from flowstate.models import Run, StepRun
 from tests.kiosk import returns
@@ -73,6 +73,7 @@ def test_a_compensation_that_fails_again_leaves_the_run_to_a_person_again(
 
 
 def test_a_new_run_takes_over_what_is_done_and_not_undone(user: User) -> None:
+    user.user_permissions.add(Permission.objects.get(codename="operate_run"))
     returns.errors["last"] = [OSError("no")]
     old = Keep.run(user=SYSTEM)
     assert old.status == "failed"
@@ -94,11 +95,11 @@ def test_a_new_run_takes_over_what_is_done_and_not_undone(user: User) -> None:
     assert new.requested_by_label == "ada"
 
 
-def test_from_then_on_only_the_new_run_undoes_what_it_took_over(user: User) -> None:
+def test_from_then_on_only_the_new_run_undoes_what_it_took_over() -> None:
     returns.errors["last"] = [OSError("no")]
     old = Keep.run(user=SYSTEM)
 
-    new = old.retry(user)
+    new = old.retry(SYSTEM)
 
     assert {row.compensation for row in old.refresh().steps} == {"none"}
     assert [row.compensation for row in new.steps] == ["pending", "pending", "none", "none"]
@@ -277,3 +278,27 @@ def test_inside_a_transaction_a_retry_is_left_to_workers() -> None:
 
     assert carry_run(str(new.pk), queue="flowstate") == "succeeded"
     assert not StepRun.objects.filter(run=new).exclude(status="done").exists()
+
+
+# --- who may -------------------------------------------------------------------------------------
+
+
+def test_a_retry_asks_the_rules_again_as_every_start_does(sale: Sale, user: User) -> None:
+    returns.errors["last"] = [OSError("no")]
+    run = sale.actions.guarded.run(user=user)
+    Sale.objects.update(note="closed")
+
+    with pytest.raises(ActionDenied, match="may not do"):
+        run.retry(user)
+
+    assert Run.objects.count() == 1
+    Sale.objects.update(note="")
+    assert run.retry(user).retry_of == run
+
+
+@pytest.mark.parametrize("verb", ["cancel", "retry"])
+def test_nobody_is_no_user(sale: Sale, user: User, bank: Bank, verb: str) -> None:
+    run = sale.actions.carry.run(user=user)
+
+    with pytest.raises(ActionDenied, match="pass user="):
+        getattr(run, verb)(None)

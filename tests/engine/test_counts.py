@@ -153,7 +153,7 @@ def test_a_run_with_a_commit_per_step_costs_one_commit_per_step() -> None:
     assert run.success
     assert said.commits == 3
     assert len(said.domain) >= 3
-    assert len(said.work) <= len(said.domain) + 2 * 3 + 3, said.work
+    assert len(said.work) == len(said.domain) + 3 + 3, said.work
 
 
 def test_a_first_step_with_an_outside_effect_costs_one_commit_more() -> None:
@@ -165,7 +165,7 @@ def test_a_first_step_with_an_outside_effect_costs_one_commit_more() -> None:
         workflow.run(user=SYSTEM)
 
     assert said.commits == 4
-    assert len(said.work) <= 2 * 3 + 3, said.work
+    assert len(said.work) == 3 + 3, said.work
 
 
 def test_undoing_a_step_costs_its_inverse_and_one_commit() -> None:
@@ -177,6 +177,23 @@ def test_undoing_a_step_costs_its_inverse_and_one_commit() -> None:
         run = workflow.run(user=SYSTEM)
 
     assert run.compensated_steps == ["three", "two", "one"]
+    assert said.commits == 3 + 1 + 3
+
+
+def test_undoing_a_step_by_its_own_code_costs_one_statement_and_one_commit() -> None:
+    """C7: the first is claimed with the failure, each other with the end of the one before."""
+    steps: list[Step[Any]] = [
+        Step(name, lambda ctx: None, lambda ctx, _result: None, transactional=True) for name in "abc"
+    ]
+    workflow = Workflow.from_steps("undone", [*steps, Step("fail", lambda ctx: 1 / 0)])
+    workflow.run(user=SYSTEM)
+
+    with Statements() as said:
+        run = workflow.run(user=SYSTEM)
+
+    failure = next(number for number, sql in enumerate(said.work) if "compensating" in sql)
+    assert run.compensated_steps == ["c", "b", "a"]
+    assert len(said.work[failure:]) == 3 + 3 + 1, said.work
     assert said.commits == 3 + 1 + 3
 
 

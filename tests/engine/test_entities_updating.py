@@ -214,6 +214,8 @@ def test_a_direct_update_does_not_find_a_row_whose_counter_is_null(hay: Feed) ->
 
 READ_AND_WRITE = ["SELECT", "UPDATE"]
 AND_READ_BACK = ["SELECT", "UPDATE", "SELECT"]
+AND_COMPUTED = ["SELECT", "UPDATE", "(SELECT)"]
+"""Django 6 has the UPDATE itself return what it computed, where the database can."""
 
 
 @pytest.mark.parametrize(
@@ -223,8 +225,8 @@ AND_READ_BACK = ["SELECT", "UPDATE", "SELECT"]
         ({"integer": F("integer") + 1, "decimal": F("decimal") - Decimal("0.05")}, READ_AND_WRITE),
         ({"decimal": Decimal("1.5"), "real": 0.1, "duration": timedelta(seconds=1)}, READ_AND_WRITE),
         ({"decimal": Decimal("1.555")}, AND_READ_BACK),
-        ({"integer": F("big") + 1}, AND_READ_BACK),
-        ({"maybe_integer": F("maybe_integer") + 1}, AND_READ_BACK),
+        ({"integer": F("big") + 1}, AND_COMPUTED),
+        ({"maybe_integer": F("maybe_integer") + 1}, AND_COMPUTED),
         ({"json": {"a": 1}}, AND_READ_BACK),
     ],
     ids=lambda given: "-".join(given) if isinstance(given, dict) else "",
@@ -232,7 +234,9 @@ AND_READ_BACK = ["SELECT", "UPDATE", "SELECT"]
 def test_an_update_reads_back_only_what_it_cannot_know(values: dict[str, Any], cost: list[str]) -> None:
     row = Everything.objects.create()
 
-    assert executed(UpdateStep(values=values), row) == cost
+    returned = getattr(connection.features, "can_return_rows_from_update", False)
+    expected = READ_AND_WRITE if cost == AND_COMPUTED and returned else [word.strip("()") for word in cost]
+    assert executed(UpdateStep(values=values), row) == expected
 
 
 def test_a_step_on_counters_alone_reads_nothing(hay: Feed) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from django.contrib.auth.models import AnonymousUser, Permission, User
+from django.http import QueryDict
 
 from flowstate import (
     SYSTEM,
@@ -22,6 +24,7 @@ from flowstate import (
     rule,
 )
 from flowstate.actions.bound import BoundAction
+from flowstate.engine.keys import input_hash
 from flowstate.engine.start import start
 from flowstate.models import Run
 from tests.kiosk.diary import Diary
@@ -313,3 +316,14 @@ def test_a_keyed_start_that_meets_its_own_live_run_is_a_replay_not_a_refusal(sal
     first = sale.actions.carry.run(user=user, idempotency_key="k1")
 
     assert sale.actions.carry.run(user=user, idempotency_key="k1").pk == first.pk
+
+
+@pytest.mark.parametrize("key", [UUID(int=7), 5, b"key", "", "x" * 256, "a\nb"], ids=repr)
+def test_a_key_that_is_no_text_is_refused(sale: Sale, user: User, key: Any) -> None:
+    with pytest.raises(IdempotencyKeyRefused, match="printable text"):
+        sale.actions.touch.run(user=user, idempotency_key=key)
+
+
+def test_the_input_of_a_form_is_compared_with_all_its_values() -> None:
+    assert input_hash(QueryDict("l=1&l=2")) != input_hash(QueryDict("l=7&l=2"))
+    assert input_hash(QueryDict("l=1&l=2")) == input_hash(QueryDict("l=1&l=2"))

@@ -33,6 +33,16 @@ def spin(ctx: Any) -> None:
             sum(range(100))
 
 
+def wait_for_the_database(ctx: Any) -> None:
+    """Be in the middle of a statement when the time is up, where the database can be made to wait."""
+    slow = {"postgresql": "SELECT pg_sleep(2)", "mysql": "SELECT SLEEP(2)"}.get(connection.vendor)
+    if slow is None:
+        hang(ctx)
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(slow)
+
+
 @pytest.mark.parametrize("stuck", [hang, spin])
 def test_a_step_that_hangs_is_interrupted_and_the_steps_before_are_undone(diary: Diary, stuck: Any) -> None:
     """P18."""
@@ -235,3 +245,17 @@ def test_an_entity_step_before_the_deadline_is_undone(
 
 def test_the_interrupt_passes_code_that_catches_every_exception() -> None:
     assert not issubclass(StepInterrupted, Exception)
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_an_interrupted_statement_of_an_external_step_does_not_cost_the_journal_its_connection(
+    diary: Diary, atomic: bool
+) -> None:
+    """I33: whatever the statement left on the line, the run is recorded and what was done outside is undone."""
+    steps = [diary.undoable("a"), Step("b", wait_for_the_database, timeout=0.2)]
+
+    run = Workflow.from_steps("interrupted", steps, atomic=atomic).run(user=SYSTEM)
+
+    assert diary.lines == ["a", "undo a"]
+    assert (run.status, run.failed_step) == ("compensated", "b")
+    assert Run.objects.get().status == "compensated"

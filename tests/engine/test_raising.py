@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+from asyncio import CancelledError
 from contextlib import suppress
 from typing import Any
 
@@ -37,6 +39,10 @@ class WithParts(StepError):
         super().__init__(f"{one} and {two}")
 
 
+class Color(enum.Enum):
+    RED = "red"
+
+
 ANYTHING: list[BaseException] = [
     ValueError(),
     ValueError("a\x00b \ud800"),
@@ -53,6 +59,9 @@ ANYTHING: list[BaseException] = [
     DatabaseError("user's own"),
     RecursionError(),
     MemoryError(),
+    StepError("refused", code="a\x00b"),
+    StepError("refused", code=Color.RED),  # type: ignore[arg-type]  # as people do
+    CancelledError(),
 ]
 
 

@@ -7,6 +7,7 @@ key it knows changes nothing, and an undo names the key of the call that it undo
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -51,3 +52,34 @@ def standing() -> set[str]:
     """Return the keys whose effect stands: done and not undone. A key once undone stays undone."""
     undone = {words[1] for words in _lines() if words[0] == "undo"}
     return set(calls()) - undone
+
+
+# --- calls that last ---------------------------------------------------------------------------------
+
+
+def hold() -> None:
+    """Let calls last from now on."""
+    Path(f"{os.environ[VARIABLE]}.hold").touch()
+
+
+def let_go() -> None:
+    """Let the calls that last come to their end."""
+    Path(f"{os.environ[VARIABLE]}.hold").unlink()
+
+
+def held(key: str, within: float) -> None:
+    """Be the call: say which process makes it, and last while calls are held, but at most `within` seconds."""
+    _write("process", key, str(os.getpid()))
+    end = time.monotonic() + within
+    while Path(f"{os.environ[VARIABLE]}.hold").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def processes(key: str) -> list[int]:
+    """Return the processes that made calls under a key, in their order."""
+    return [int(words[2]) for words in _lines() if words[0] == "process" and words[1] == key]
+
+
+def forget() -> None:
+    """Begin with an empty ledger."""
+    Path(os.environ[VARIABLE]).unlink(missing_ok=True)

@@ -154,3 +154,18 @@ class InsideDoomed(Inside):
     @step
     def fail(self, ctx: Context[Sale]) -> None:
         raise OSError("no")
+
+
+class Held(Workflow):
+    """A call that lasts as long as a file exists that is named after the ledger's."""
+
+    class Meta:
+        exclusive = None
+
+    @step(timeout=20)
+    def call(self, ctx: Context[Sale]) -> str:
+        reference = ledger.call(ctx.idempotency_key)
+        ledger.held(ctx.idempotency_key, within=15)
+        return reference
+
+    mark = UpdateStep(values={"status": "paid"})

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
 from typing import Any
 
 import pytest
-import time_machine
 
 from django.db import connection, transaction
 from django.db.models import F
-from django.utils import timezone
 
 from flowstate import SYSTEM
 from flowstate.engine.carry import carry_run, carry_step
@@ -25,16 +22,15 @@ from tests.faults.journeys import InOne, Journey, action_on
 from tests.faults.plug import Plug, in_child, killed
 from tests.faults.scripted import (
     WITHIN,
-    Again,
     Both,
     Four,
     Inside,
     InsideDoomed,
     LastInside,
-    Monthly,
     Outside,
 )
-from tests.kiosk.models import Product, Sale
+from tests.faults.situations import a_sale, carry
+from tests.kiosk.models import Product
 from tests.kiosk.statements import Statements
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -47,15 +43,6 @@ on_a_server = pytest.mark.skipif(
 @pytest.fixture(autouse=True)
 def forget() -> None:
     WITHIN.clear()
-
-
-def a_sale(name: str = "tea") -> Sale:
-    product = Product.objects.create(name=name, stock=STOCK)
-    return Sale.objects.create(product=product, quantity=QUANTITY)
-
-
-def carry(run: Run) -> str:
-    return carry_run(str(run.pk), queue="flowstate")
 
 
 # --- dead processes and stale messages -------------------------------------------------------------
@@ -274,75 +261,6 @@ def test_one_compensation_that_fails_stops_no_other(caplog: pytest.LogCaptureFix
     assert broken() == []
 
 
-# --- time -------------------------------------------------------------------------------------------
-
-
-def test_backoff_and_budget_outlive_every_process() -> None:
-    """Matrix row 42; I25, I5: five attempts by five processes, each when it is due and not before."""
-    run = action_on(a_sale(), Again).enqueue(user=SYSTEM)
-
-    for attempt, wait in enumerate((0, 30, 60, 120, 240), start=1):
-        if wait:
-            shift_clock(wait - 10)
-            in_child(lambda: [carry(run)])
-            assert sum(ledger.calls().values()) == attempt - 1
-            shift_clock(10)
-        in_child(lambda: [carry(run)])
-        assert sum(ledger.calls().values()) == attempt
-        assert run.step_runs.get().failures == attempt
-    recover_all()
-
-    assert run.refresh().status == "failed"
-    assert ledger.calls() == {f"{run.pk}:call": 5}
-    assert broken() == []
-
-
-def test_what_is_due_in_thirty_days_fires_once_and_never_early() -> None:
-    """Matrix row 43; I26."""
-    run = action_on(a_sale(), Monthly).enqueue(user=SYSTEM)
-    carry(run)
-
-    for days in (29, -30, 30):
-        shift_clock(days * 86400)
-        sweep()
-        post.deliver()
-        carry(run)
-        assert sum(ledger.calls().values()) == 1
-    shift_clock(2 * 86400)
-    sweep()
-    post.deliver()
-    assert run.refresh().success
-    for _again in range(3):
-        sweep()
-        post.deliver()
-        carry(run)
-
-    assert ledger.calls() == {f"{run.pk}:call": 2}
-
-
-@on_a_server
-@pytest.mark.parametrize("minutes", [10, -10])
-def test_a_host_whose_clock_is_off_takes_nothing_over_early(minutes: int) -> None:
-    """Matrix row 44; I4, I26: leases and waits are judged by the database's clock."""
-    waiting = action_on(a_sale("milk"), Again).enqueue(user=SYSTEM)
-    carry(waiting)
-    run = action_on(a_sale(), Outside).enqueue(user=SYSTEM)
-
-    def look_with_a_wrong_clock(ctx: Any) -> None:
-        with time_machine.travel(timezone.now() + timedelta(minutes=minutes)):
-            for other in (run, waiting):
-                sweep()
-                post.deliver()
-                carry(other)
-
-    WITHIN["call"] = [look_with_a_wrong_clock]
-    carry(run)
-
-    assert run.refresh().success
-    assert run.step_runs.get(name="call").attempt == 1
-    assert waiting.step_runs.get().failures == 1
-
-
 # --- other people's transactions ----------------------------------------------------------------------
 
 
@@ -364,3 +282,47 @@ def test_what_joined_a_transaction_that_is_rolled_back_never_was(how: str) -> No
     assert not Run.objects.exists()
     assert Product.objects.get().stock == STOCK
     assert action_on(sale, Journey).run(user=SYSTEM).success
+
+
+# --- guards that need two processes in one moment -------------------------------------------------------
+
+
+def test_who_joins_in_undoes_nothing_before_what_depended_on_it() -> None:
+    """I16: another worker looks at the run while the undoing of its last step is under way."""
+    run = action_on(a_sale(), Four).enqueue(user=SYSTEM)
+
+    def somebody_joins_in(ctx: Any) -> None:
+        run.refresh()
+        carry(run)
+        sweep()
+        post.deliver()
+
+    WITHIN["undo four"] = [somebody_joins_in]
+    carry(run)
+
+    assert run.refresh().status == "compensated"
+    assert list(ledger.undo_calls()) == [f"{run.pk}:{name}:undo" for name in ("four", "three", "two", "one")]
+    assert broken() == []
+
+
+def test_a_call_whose_worker_was_lost_is_undone_though_the_run_is_cancelled_before_it_is_tried_again() -> (
+    None
+):
+    """I15: the doubt outlives the lost lease; a step that merely waits again is unknown, not cancelled."""
+    run = action_on(a_sale(), Outside).enqueue(user=SYSTEM)
+
+    def die_in_the_call() -> None:
+        WITHIN["call"] = [lambda ctx: Plug(kill_at=1).point("in the call")]
+        carry(run)
+
+    assert killed(in_child(die_in_the_call)[0])
+    shift_clock(1000)
+    sweep()
+    assert run.step_runs.get(name="call").status == "ready"
+
+    run.cancel(SYSTEM)
+
+    assert run.refresh().status == "cancelled"
+    assert run.step_runs.get(name="call").status == "unknown"
+    assert ledger.standing() == set()
+    assert broken() == []

@@ -38,11 +38,6 @@ FORWARD: dict[str, tuple[StepStatus, Verb, StepStatus]] = {
         lambda row: rows.retry_later(row.pk, attempt=row.attempt, delay=9, uncertain=False),
         StepStatus.READY,
     ),
-    "hand_back": (
-        StepStatus.RUNNING,
-        lambda row: rows.hand_back(row.pk, attempt=row.attempt),
-        StepStatus.READY,
-    ),
     "retry_now": (
         StepStatus.RUNNING,
         lambda row: rows.retry_now(row.pk, attempt=row.attempt, lease=9, uncertain=False),
@@ -143,7 +138,7 @@ def test_a_verb_of_undoing_moves_a_step_from_nowhere_else(verb: str, status: Com
     assert (columns(row) == before) == (status != was)
 
 
-@pytest.mark.parametrize("verb", ["finish", "retry_later", "hand_back", "retry_now"])
+@pytest.mark.parametrize("verb", ["finish", "retry_later", "retry_now"])
 def test_who_holds_an_old_token_changes_nothing(verb: str) -> None:
     """I2."""
     _was, move, _becomes = FORWARD[verb]
@@ -204,15 +199,14 @@ def test_finishing_lets_go_of_the_lease_and_stores_the_outcome() -> None:
 
 def test_failures_are_counted_by_retries_and_by_nothing_else() -> None:
     """I25."""
-    now, later, back = (a_step(status=StepStatus.RUNNING) for _number in range(3))
+    now, later = (a_step(status=StepStatus.RUNNING) for _number in range(2))
 
     rows.retry_now(now.pk, attempt=0, lease=9, uncertain=True)
     rows.retry_later(later.pk, attempt=0, delay=9, uncertain=False)
-    rows.hand_back(back.pk, attempt=0)
 
-    assert [fresh(row).failures for row in (now, later, back)] == [1, 1, 0]
-    assert [fresh(row).uncertain for row in (now, later, back)] == [True, False, False]
-    assert [fresh(row).lease_until is None for row in (now, later, back)] == [False, True, True]
+    assert [fresh(row).failures for row in (now, later)] == [1, 1]
+    assert [fresh(row).uncertain for row in (now, later)] == [True, False]
+    assert [fresh(row).lease_until is None for row in (now, later)] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ class Sale(models.Model):
         carry=Action("tests.kiosk.workflows.InTheBackground", rules=[allow_any]),
         replace=Action("tests.kiosk.workflows.Replace", rules=[allow_any]),
         touch=Action("tests.kiosk.workflows.Touch", rules=[allow_any]),
+        guarded=Action("tests.kiosk.returns.Chain", rules=[lambda user, sale: sale.note != "closed"]),
+        hurry=Action("tests.kiosk.workflows.Touch", rules=[allow_any], priority=60),
     )
 
 

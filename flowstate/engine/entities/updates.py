@@ -161,7 +161,9 @@ def _as_saved(save: _Save, before: Image) -> dict[str, Any] | None:
         if amount is not None and (now is assigned or _arrived(field, amount, before, text(field, now))):
             changes |= {field.name: {"delta": text(field, amount)}} if amount else {}
             continue
-        stored = as_stored(field, now)
+        # What Django reads back as None may be a JSON null or an SQL NULL.
+        ambiguous = now is not assigned and isinstance(field, models.JSONField)
+        stored = INEXACT if ambiguous else as_stored(field, now)
         if stored is INEXACT:
             return None
         after[field.name] = text(field, stored)

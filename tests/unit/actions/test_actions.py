@@ -85,6 +85,10 @@ def test_an_action_takes_exactly_one_of_workflow_steps_and_handler(given: Any, w
         {"workflow": Feed, "errors": {ValueError: 200}},
         {"workflow": Feed, "errors": {"ValueError": 400}},
         {"workflow": Feed, "errors": [ValueError]},
+        {"workflow": Feed, "priority": -1},
+        {"workflow": Feed, "priority": True},
+        {"workflow": Feed, "priority": "high"},
+        {"workflow": Feed, "priority": 86_401},
     ],
     ids=repr,
 )
@@ -94,8 +98,8 @@ def test_a_bad_declaration_is_refused_at_once(options: Any) -> None:
 
 
 def test_an_option_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(TypeError, match="priority"):
-        Action(Feed, priority=5)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="queue"):
+        Action(Feed, queue="slow")  # type: ignore[call-arg]
 
 
 def test_a_declaration_cannot_be_changed() -> None:
