@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint fmt types check matrix clean
+.PHONY: help install demo test lint fmt types check matrix faults soak clean
 
 # The first Python that is new enough; PYTHON3=... chooses another.
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -47,6 +47,14 @@ types: .venv/dev.stamp ## mypy, strict
 
 matrix: .venv/bin/python ## the suites on SQLite with Django 6 on every Python >= 3.12 found here
 	@exec $(PYTHON) -m scripts.matrix
+
+faults: .venv/dev.stamp ## every crash point on every database; takes a while
+	FLOWSTATE_FAULTS=all FLOWSTATE_TEST_DATABASE=sqlite $(PYTHON) -m pytest tests/faults -q
+	FLOWSTATE_FAULTS=all FLOWSTATE_TEST_DATABASE=postgres $(PYTHON) -m pytest tests/faults -q
+	FLOWSTATE_FAULTS=all FLOWSTATE_TEST_DATABASE=mariadb $(PYTHON) -m pytest tests/faults -q
+
+soak: .venv/dev.stamp ## two minutes of killed workers over 500 runs, on PostgreSQL
+	FLOWSTATE_SOAK=120 FLOWSTATE_TEST_DATABASE=postgres $(PYTHON) -m pytest tests/faults/test_soak.py -q
 
 clean: ## remove the environments and what tools left behind
 	rm -rf .venv .venv-* build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -111,7 +111,8 @@ class Report:
     def suite(self, suite: Suite, environment: Mapping[str, str]) -> None:
         """Run a suite's pytest and count its tests."""
         if not suite.present():
-            print(f"{suite.name:22} nothing there yet")
+            self.red.append(suite.name)
+            self.line(suite.name, "FAILED, no tests there", 0.0)
             return
         if suite.needs and suite.needs not in environment:
             print(f"{suite.name:22} NOT RUN: no {suite.needs}")

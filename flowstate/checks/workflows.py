@@ -63,10 +63,10 @@ def _loose_ends(workflow: type[Workflow]) -> Iterator[checks.Warning]:
 
 
 def _reading(action: BoundAction, workflow: type[Workflow]) -> Iterator[Error]:
-    writing = [str(step.name) for step in _entity_steps(workflow)]
+    writing = [step.name for step in workflow.declaration.steps if step.transactional or step.compensable]
     if "GET" in action.action.methods and writing:
         yield Error(
-            f"The action {action.name!r} answers GET but writes rows in {', '.join(writing)}.",
+            f"The action {action.name!r} answers GET but is there to change something in {', '.join(writing)}.",
             hint="Remove GET from methods=: a link, a crawler or a prefetch would start it.",
             obj=action.model,
             id="flowstate.E016",

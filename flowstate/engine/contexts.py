@@ -132,6 +132,10 @@ class RowSource:
         """Return the names of the steps that have a value now."""
         return [row.name for row in self._execution.rows.values() if self._has_value(row)]
 
+    def last_result(self) -> Any:
+        """Return a copy of what is the run's value by default."""
+        return decode(last_result(self._execution))
+
     def service(self, name: str) -> Any:
         """Return a registered service: what its dotted path names, called if that is callable."""
         services = settings().services
@@ -172,6 +176,14 @@ class RowSource:
             and row.status in (StepStatus.FAILED, StepStatus.UNKNOWN)
             and self._execution.step(row.name).default is not UNSET
         )
+
+
+def last_result(execution: Execution) -> Any:
+    """Return the encoded result of the last declared step that is done and not optional."""
+    for row in sorted(execution.rows.values(), key=lambda row: row.seq, reverse=True):
+        if row.status == StepStatus.DONE and not row.optional:
+            return row.result_json
+    return None
 
 
 def _read_user(run: Run) -> Any:

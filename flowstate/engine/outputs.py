@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db import transaction
 
-from flowstate.engine.contexts import run_context_of
+from flowstate.engine.contexts import last_result, run_context_of
 from flowstate.engine.execution import Execution
-from flowstate.models import EventKind, RunEvent, StepStatus
+from flowstate.models import EventKind, RunEvent
 from flowstate.models.values import encode
 from flowstate.workflows.functions import call
 from flowstate.workflows.workflow import Workflow
@@ -40,11 +40,3 @@ def record_problem(execution: Execution, problem: str) -> None:
         RunEvent.objects.using(execution.using).record(
             execution.run, EventKind.OUTPUT_FAILED, data={"detail": problem}
         )
-
-
-def last_result(execution: Execution) -> Any:
-    """Return the encoded result of the last declared step that is done and not optional."""
-    for row in sorted(execution.rows.values(), key=lambda row: row.seq, reverse=True):
-        if row.status == StepStatus.DONE and not row.optional:
-            return row.result_json
-    return None

@@ -164,10 +164,14 @@ def _ask_workflow(execution: Execution) -> None:
     if execution.declaration.hooks.isdisjoint({"should_run", "before_start"}):
         return
     workflow, name = execution.workflow(), execution.run.label
+    wanted = False
     try:
-        wanted = call(workflow.should_run, run_context_of(execution))
-        if wanted:
-            call(workflow.before_start, run_context_of(execution))
+        with transaction.atomic(
+            using=execution.using
+        ):  # a refusal leaves nothing behind, nor what a hook wrote
+            wanted = bool(call(workflow.should_run, run_context_of(execution)))
+            if wanted:
+                call(workflow.before_start, run_context_of(execution))
     except FlowstateError:
         raise
     except Exception as err:

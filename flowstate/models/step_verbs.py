@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import connections, models
 from django.db.models import Case, F, Q, Value, When
 
-from flowstate.models.clock import FAR_FUTURE, DbNow, host_now
+from flowstate.models.clock import DbNow, host_now
 from flowstate.models.processes import own_name
 from flowstate.models.statements import Move, insert, move, move_both
 from flowstate.models.statuses import UNSTARTED, Compensation, StepStatus
@@ -173,8 +173,11 @@ class StepRunQuerySet(models.QuerySet["StepRun"]):
         )
 
     def claims_in_live_runs(self) -> Self:
-        """Return the steps, or undoings, that somebody holds in a run that is not left to a person."""
-        return self.filter(run__wake_at__lt=FAR_FUTURE, lease_until__gt=DbNow())
+        """Return the steps, or undoings, that somebody holds in runs that will be looked at within an hour.
+
+        A run is looked at no later than its leases end. Claims for longer than that wait for their end.
+        """
+        return self.filter(run__wake_at__lt=DbNow(3600), lease_until__gt=DbNow())
 
     def end_leases_of(self, process: str, run_ids: Collection[UUID]) -> int:
         """End at once what a process that is gone still holds in these runs; return how many."""

@@ -54,6 +54,9 @@ class Source(Protocol):
     def result_names(self) -> list[str]:
         """Return the names of the steps that have a value now."""
 
+    def last_result(self) -> Any:
+        """Return the result of the last declared step that is done and not optional."""
+
     def service(self, name: str) -> Any:
         """Return a registered service. Raises `ServiceUnknown`."""
 
@@ -161,6 +164,11 @@ class Context(Generic[Entity]):
     def changes(self) -> dict[str, Any]:
         """What this step has set so far."""
         return self._changes
+
+    @property
+    def last_result(self) -> Any:
+        """The result of the last declared step that is done and not optional; a copy, None without one."""
+        return self._source.last_result()
 
     @property
     def step_index(self) -> int:

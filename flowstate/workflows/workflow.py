@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -169,11 +170,8 @@ class Workflow(metaclass=WorkflowType):
         """Hear that the run ended badly."""
 
     def output(self, ctx: Context[Any]) -> Any:
-        """Return the run's value: the result of the last declared step that is not optional and has one."""
-        for bound in reversed(self.declaration.steps):
-            if not bound.optional and bound.name in ctx.results:
-                return ctx.results[bound.name]
-        return None
+        """Return the run's value: the result of the last declared step that is done and not optional."""
+        return ctx.last_result
 
 
 _NONE: Any = NoDeclaration()
@@ -219,6 +217,11 @@ def _label(cls: type[Workflow]) -> str:
 
 
 def _refuse_wrong_class(cls: type[Workflow], label: str) -> None:
+    for name in vars(cls):
+        close = get_close_matches(name, HOOKS, n=1, cutoff=0.85)
+        if close and name not in HOOKS:
+            message = f"{label}: {name} is no hook and would never be called; did you mean {close[0]}?"
+            raise DeclarationInvalid(message)
     for hook, arguments in HOOKS.items():
         if getattr(cls, hook) is not getattr(Workflow, hook):
             refuse_wrong_method(cls, hook, arguments, f"{label}: the hook {hook}")

@@ -358,3 +358,29 @@ def test_what_needs_a_person_is_logged_once_as_an_error(
     alarms = [record for record in caplog.records if record.name == "flowstate.attention"]
     assert [record.levelname for record in alarms] == ["ERROR"]
     assert str(run.pk) in alarms[0].getMessage()
+
+
+def test_a_refused_start_takes_back_what_its_hook_wrote() -> None:
+    class Refusing(Workflow):
+        a = Step("a", lambda ctx: None)
+
+        def before_start(self, ctx: Any) -> None:
+            Entry.objects.create(what="written")
+            raise ValueError("not today")
+
+    with pytest.raises(StartRefused, match="not today"):
+        Refusing.run(user=SYSTEM)
+
+    assert not Entry.objects.exists()
+    assert not Run.objects.exists()
+
+
+def test_an_output_that_asks_its_parent_gets_the_usual_value() -> None:
+    class Shaped(Workflow):
+        a = Step("a", lambda ctx: 7)
+        b = Step("b", lambda ctx: 1, when=False, default=2)
+
+        def output(self, ctx: Any) -> Any:
+            return {"value": super().output(ctx)}
+
+    assert Shaped.run(user=SYSTEM).value == {"value": 7}

@@ -2,7 +2,7 @@
 
 Oracle: `flowstate_fsck` finds nothing, each run has the end it would have had, its rows are those of that
 end, and the ledger outside has one effect per key, standing or undone as the rows say. I1, I2, I3, I5, I8,
-I9, I11, I12, I14, I15, I17, I20, I28; matrix rows 1 to 7, 10, 11 and 45.
+I9, I11, I12, I14, I15, I17, I20, I28; matrix rows 5, 6, 7 and 45.
 """
 
 from __future__ import annotations

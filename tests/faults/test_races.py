@@ -20,13 +20,17 @@ from tests.faults import ledger, post
 from tests.faults.afterwards import QUANTITY, STOCK, broken, recover_all
 from tests.faults.crowd import at_once, elsewhere, until, wait_for
 from tests.faults.journeys import InOne, Journey, action_on
-from tests.faults.scripted import WITHIN, Inside, Last, LastInside, Outside
+from tests.faults.scripted import WITHIN, Four, Inside, Last, LastInside, Outside
 from tests.kiosk.models import Product, Sale
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ROUNDS = 200
 LEASE = 1000.0  # seconds, longer than any lease here
+
+
+class Abandoned(BaseException):
+    """The process is gone as far as the engine can see."""
 
 
 @pytest.fixture(autouse=True)
@@ -140,6 +144,61 @@ def test_what_a_zombie_reports_of_its_undoing_changes_nothing() -> None:
     assert run.status == "cancelled"
     assert (row.compensation, row.compensation_attempt, row.compensation_lost) == ("done", 2, 1)
     assert ledger.undo_calls() == {f"{run.pk}:call:undo": 2}
+    assert broken() == []
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["call", "undoing"])
+def test_a_zombie_that_reports_while_its_successor_is_at_work_does_not_speak_for_it(back: bool) -> None:
+    """I2, I3, I4: both hold the step as `running`; only the token tells them apart."""
+    run = action_on(a_sale(), Outside).enqueue(user=SYSTEM)
+    begun, go_on = threading.Event(), threading.Event()
+    seen: list[tuple[str, int]] = []
+
+    def outlive(ctx: Any) -> None:
+        begun.set()
+        wait_for(go_on)
+
+    def while_the_zombie_reports(ctx: Any) -> None:
+        go_on.set()
+        zombie.join(60)
+        row = run.step_runs.get(name="call")
+        seen.append((row.compensation, row.compensation_attempt) if back else (row.status, row.attempt))
+
+    if back:
+        WITHIN["call"] = [lambda ctx: cancel_now(run)]
+    WITHIN["uncall" if back else "call"] = [outlive, while_the_zombie_reports]
+    zombie = threading.Thread(target=carry_and_close, args=[run], daemon=True)
+    zombie.start()
+    wait_for(begun)
+    take_over(run)
+
+    assert seen == [("running", 2)]
+    assert run.refresh().status == ("cancelled" if back else "succeeded")
+    assert broken() == []
+
+
+def carry_and_close(run: Run) -> None:
+    carry_run(str(run.pk), queue="flowstate")
+    connection.close()
+
+
+def test_of_many_workers_that_undo_one_run_one_undoes_each_step() -> None:
+    """I4, I17: the run was left behind in the middle of its undoing."""
+
+    def die(ctx: Any) -> None:
+        raise Abandoned
+
+    run = action_on(a_sale(), Four).enqueue(user=SYSTEM)
+    WITHIN["undo four"] = [die]
+    with pytest.raises(Abandoned):
+        carry_run(str(run.pk), queue="flowstate")
+    shift_clock(LEASE)
+    sweep()
+
+    at_once(*[partial(carry_run, str(run.pk), queue="flowstate")] * 10)
+
+    assert run.refresh().status == "compensated"
+    assert set(ledger.undo_calls().values()) == {1}
     assert broken() == []
 
 

@@ -46,20 +46,12 @@ def test_every_hook_may_be_left_out() -> None:
     assert Flow().should_run(None)  # type: ignore[arg-type]
 
 
-def test_the_value_of_a_run_is_the_last_result_that_is_not_optional() -> None:
-    class Flow(Workflow):
-        a = free()
-        b = free()
-        c = free(optional=True)
+def test_a_method_that_is_almost_a_hook_is_refused() -> None:
+    said = refused(
+        lambda: flow_of({"a": free(), "on_sucess": lambda self, run: None, "on_complet": lambda self: 0})
+    )
 
-    class Ctx:
-        results: dict[str, int]
-
-    ctx: Any = Ctx()
-    ctx.results = {"a": 1, "b": 2, "c": 3}
-    assert Flow().output(ctx) == 2
-    ctx.results = {"c": 3}
-    assert Flow().output(ctx) is None
+    assert said == "shop.Flow: on_complet is no hook and would never be called; did you mean on_complete?"
 
 
 @pytest.mark.parametrize("hook", sorted(HOOKS))
