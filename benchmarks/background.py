@@ -12,7 +12,7 @@ from pathlib import Path
 import redis
 
 from benchmarks.database import HOST, PORT, Database
-from benchmarks.inline import Counted
+from benchmarks.inline import Amount, Counted
 from benchmarks.processes import Talker, Worker, celery_worker
 from benchmarks.proxy import CountingProxy
 
@@ -111,24 +111,26 @@ def at_work(site: Site, crews: Sequence[str], number: int) -> Iterator[None]:
         yield
 
 
-def measure(site: Site, crews: Sequence[str], *, rounds: int, runs: int, singles: int) -> Background:
+def measure(site: Site, crews: Sequence[str], *, amount: Amount, singles: int) -> Background:
     """Return bursts with one worker and with two, in turns, and the latency at low load."""
     found = Background(
-        one={crew: [] for crew in crews}, two={crew: [] for crew in crews}, low_load={crew: [] for crew in crews}
+        one={crew: [] for crew in crews},
+        two={crew: [] for crew in crews},
+        low_load={crew: [] for crew in crews},
     )
     with at_work(site, crews, 1):
         for crew in crews:
             site.burst(crew, WARM_UP)
             site.singles(crew, 5)
-        for _round in range(rounds):
+        for _round in amount.rounds_within():
             for crew in crews:
-                found.one[crew].append(site.burst(crew, runs))
+                found.one[crew].append(site.burst(crew, amount.runs))
             for crew in crews:
                 found.low_load[crew] += site.singles(crew, singles)
             with at_work(site, crews, 2):
                 for crew in crews:
                     site.burst(crew, WARM_UP)
-                    found.two[crew].append(site.burst(crew, runs))
+                    found.two[crew].append(site.burst(crew, amount.runs))
     return found
 
 

@@ -13,6 +13,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.settings")
 
 app = Celery("benchmarks")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+# By default Celery closes Django's connection before and after every task: a new one costs more than a run.
+app.conf["CELERY_DB_REUSE_MAX"] = 1_000_000
 app.autodiscover_tasks()
 
 

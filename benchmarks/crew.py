@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 import django
 
+from benchmarks.celery import app
+
 if TYPE_CHECKING:
     from benchmarks.shop.checkout import Facts
 
 Enqueue = Callable[["Facts"], None]
 
 LOOK_EVERY = 0.002  # seconds, until the first order is paid; then ten times as long
-GIVE_UP_AFTER = 240.0  # seconds without an order more
+GIVE_UP_AFTER = 60.0  # seconds without an order more
 
 
 def _enqueuer(who: str) -> Enqueue:
@@ -97,6 +99,7 @@ def watch(first: int, last: int) -> dict[str, float]:
 def main() -> None:
     """Serve until standard input ends."""
     django.setup()
+    app.set_default()
     from benchmarks.orders import new_orders  # noqa: PLC0415 - needs the app registry
 
     orders: list[Facts] = []

@@ -69,7 +69,7 @@ class Database:
 
     def _execute_elsewhere(self, text: str) -> None:
         with self._connect("postgres") as connection:
-            connection.execute(sql.SQL(text).format(sql.Identifier(self.name)))  # type: ignore[arg-type]
+            connection.execute(sql.SQL(text).format(sql.Identifier(self.name)))
 
     def _connect(self, name: str) -> psycopg.Connection[tuple[Any, ...]]:
         password = os.environ.get("BENCH_PG_PASSWORD")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,26 +14,38 @@ from benchmarks.numbers import Round
 from benchmarks.processes import Talker
 from benchmarks.proxy import CountingProxy
 
-TURNS = 4  # in a round, so that a disturbance of a second falls on everybody
+TURNS = 8  # in a round, so that a disturbance of a second falls on everybody
 WARM_UP = 20
 
 Rounds = dict[str, list[Round]]
 
 
-def measure(
-    room: Path, names: Sequence[str], environment: Mapping[str, str], *, rounds: int, runs: int
-) -> Rounds:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """How much is measured: so many rounds of so many runs, as long as the time lasts."""
+
+    rounds: int
+    runs: int
+    seconds: float
+
+    def rounds_within(self) -> Iterator[int]:
+        """Count the rounds; no further one begins where it would not end in time."""
+        began = time.monotonic()
+        for number in range(self.rounds):
+            spent = time.monotonic() - began
+            if number and spent + spent / number > self.seconds:
+                return
+            yield number
+
+
+def measure(room: Path, names: Sequence[str], environment: Mapping[str, str], *, amount: Amount) -> Rounds:
     """Return the rounds of each peer."""
     peers = {name: Talker(room, name, ("benchmarks.peer", name), environment) for name in names}
     try:
         for peer in peers.values():
             run(peer, WARM_UP)
-        return {
-            name: list(of_peer)
-            for name, of_peer in zip(
-                names, zip(*(_round(peers, runs) for _ in range(rounds)), strict=True), strict=True
-            )
-        }
+        rounds = [_round(peers, amount.runs) for _number in amount.rounds_within()]
+        return {name: [done[name] for done in rounds] for name in names}
     finally:
         for peer in peers.values():
             peer.kill()
@@ -45,14 +58,14 @@ def run(peer: Talker, runs: int) -> dict[str, Any]:
     return answer
 
 
-def _round(peers: Mapping[str, Talker], runs: int) -> list[Round]:
+def _round(peers: Mapping[str, Talker], runs: int) -> dict[str, Round]:
     done = {name: Round() for name in peers}
     for _turn in range(TURNS):
         for name, peer in peers.items():
             answer = run(peer, max(runs // TURNS, 1))
             done[name].seconds += answer["seconds"]
             done[name].cpu += answer["cpu"]
-    return list(done.values())
+    return done
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +98,7 @@ def count(room: Path, names: Sequence[str], database: Database, *, runs: int = 2
         proxy.close()
 
 
-def _count(  # noqa: PLR0913 - private, one caller
+def _count(
     room: Path, name: str, environment: Mapping[str, str], database: Database, counts: Counter[str], runs: int
 ) -> Counted:
     peer = Talker(room, name, ("benchmarks.peer", name), environment)

@@ -21,8 +21,8 @@ def lay_out() -> None:
 
     call_command("migrate", run_syncdb=True, verbosity=0)
     with connection.cursor() as cursor:
-        for statement in raw.SCHEMA:
-            cursor.execute(statement.format(**raw.TYPES[connection.vendor]))
+        for statement in raw.SCHEMA.format(**raw.TYPES[connection.vendor]).split(";"):
+            cursor.execute(statement)
     Product.objects.bulk_create(Product() for _number in range(PRODUCTS))
     buyer()
 

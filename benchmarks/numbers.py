@@ -25,6 +25,11 @@ class Round:
         """Runs per second."""
         return len(self.seconds) / sum(self.seconds)
 
+    @property
+    def p50(self) -> float:
+        """Seconds that half of the runs do not exceed."""
+        return percentile(self.seconds, 50)
+
 
 @dataclass(frozen=True, slots=True)
 class Spread:
@@ -45,5 +50,10 @@ class Spread:
 
 
 def ratio(limit: Sequence[Round], peer: Sequence[Round]) -> Spread:
-    """Return how many times longer the peer took than the limit did in the same round, by rate."""
+    """Return how many times the peer's rate goes into that of the limit in the same round."""
     return Spread.of([one.rate / other.rate for one, other in zip(limit, peer, strict=True)])
+
+
+def ratio_of_p50(limit: Sequence[Round], peer: Sequence[Round]) -> Spread:
+    """Return how many times longer the peer's middle run took: a disk that hiccups does not hide the rest."""
+    return Spread.of([other.p50 / one.p50 for one, other in zip(limit, peer, strict=True)])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,9 +40,9 @@ class Process:
                 start_new_session=True,
             )
 
-    def failed(self, what: str) -> ProcessFailed:
+    def failed(self) -> ProcessFailed:
         """Return the error that tells what the process said last."""
-        return ProcessFailed(f"{self.name}: {what}\n{self.log.read_text(errors='replace')[-2000:]}")
+        return ProcessFailed(f"{self.name} is not there:\n{self.log.read_text(errors='replace')[-2000:]}")
 
     def kill(self) -> None:
         """End the process and its children at once, as a power cut would."""
@@ -56,10 +57,8 @@ class Process:
         """Ask the process to end; insist after a while."""
         if self.popen.poll() is None:
             self.popen.terminate()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self.popen.wait(STOPS_WITHIN)
-            except subprocess.TimeoutExpired:
-                pass
         self.kill()
 
 
@@ -73,7 +72,7 @@ class Talker(Process):
     @property
     def _pipes(self) -> tuple[IO[str], IO[str]]:
         if self.popen.stdin is None or self.popen.stdout is None:
-            raise self.failed("has no pipes")
+            raise self.failed()
         return self.popen.stdin, self.popen.stdout
 
     def tell(self, *words: Any) -> None:
@@ -85,7 +84,7 @@ class Talker(Process):
         """Return the next answer, decoded; "ready" is the first."""
         line = self._pipes[1].readline()
         if not line:
-            raise self.failed("ended")
+            raise self.failed()
         return line.strip() if line == "ready\n" else json.loads(line)
 
     def ask(self, *words: Any) -> Any:
@@ -106,7 +105,7 @@ class Worker(Process):
         until = time.monotonic() + STARTS_WITHIN
         while not self.ready_file.exists():
             if self.popen.poll() is not None or time.monotonic() > until:
-                raise self.failed("did not start")
+                raise self.failed()
             time.sleep(0.02)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 _TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET", "SHOW", "START")
@@ -90,17 +91,17 @@ class CountingProxy:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_connection(*self._target)
         client = _Connection(self.counts)
-        await asyncio.gather(
-            _pump(reader, to_server, client), _pump(from_server, writer, None), return_exceptions=True
-        )
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(_pump(reader, to_server, client), _pump(from_server, writer, None))
 
 
 async def _pump(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: _Connection | None
 ) -> None:
-    while data := await reader.read(65536):
-        if client is not None:
-            client.feed(data)
-        writer.write(data)
-        await writer.drain()
+    with suppress(asyncio.CancelledError, OSError):
+        while data := await reader.read(65536):
+            if client is not None:
+                client.feed(data)
+            writer.write(data)
+            await writer.drain()
     writer.close()

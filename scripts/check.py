@@ -81,6 +81,12 @@ SUITES = [
         database="postgres",
         needs="DATABASE_URL_POSTGRES",
     ),
+    Suite(
+        name="postgres growth",
+        paths=("tests/growth",),
+        database="postgres",
+        needs="DATABASE_URL_POSTGRES",
+    ),
     Suite(name="mariadb", paths=ON_ALL, database="mariadb", needs="DATABASE_URL_MARIADB", workers=2),
     Suite(name="mariadb faults", paths=("tests/faults",), database="mariadb", needs="DATABASE_URL_MARIADB"),
     Suite(name="browser", paths=("tests/browser",), needs="CHROMIUM"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import cast
 
 from benchmarks.shop.checkout import Facts
 
@@ -34,4 +33,4 @@ def peer(name: str) -> Run:
     """Return what carries out one checkout; its connection is opened by now."""
     module, _, factory = PEERS[name].partition(":")
     make: Callable[[], Run] = getattr(import_module(f"benchmarks.peers.{module}"), factory)
-    return cast("Run", make())
+    return make()

@@ -14,19 +14,17 @@ from typing import Any
 
 import psycopg
 
-from django.conf import settings
-
+from benchmarks.settings import POSTGRES, PRAGMAS, SQLITE
 from benchmarks.shop.checkout import Facts
 
 Execute = Callable[[str, tuple[Any, ...]], Any]
 
-SCHEMA = (
-    "CREATE TABLE raw_run (id {uuid} PRIMARY KEY, status varchar(12) NOT NULL, input {json} NOT NULL,"
-    " lease {time} NULL)",
-    "CREATE INDEX raw_run_queued ON raw_run (id) WHERE status = 'queued'",
-    "CREATE TABLE raw_step (run_id {uuid} NOT NULL, seq integer NOT NULL, status varchar(12) NOT NULL,"
-    " result {json} NULL, PRIMARY KEY (run_id, seq))",
-)
+SCHEMA = """
+CREATE TABLE raw_run (id {uuid} PRIMARY KEY, status varchar(12) NOT NULL, input {json} NOT NULL, lease {time} NULL);
+CREATE INDEX raw_run_queued ON raw_run (id) WHERE status = 'queued';
+CREATE TABLE raw_step (run_id {uuid} NOT NULL, seq integer NOT NULL, status varchar(12) NOT NULL,
+    result {json} NULL, PRIMARY KEY (run_id, seq))
+"""
 TYPES = {
     "postgresql": {"uuid": "uuid", "json": "jsonb", "time": "timestamptz"},
     "sqlite": {"uuid": "char(32)", "json": "text", "time": "text"},
@@ -47,9 +45,9 @@ PAID = "UPDATE shop_order SET status = 'paid' WHERE id = %s"
 
 def connect() -> Execute:
     """Return what executes a statement outside any transaction, on a connection of its own."""
-    if settings.SQLITE:
+    if SQLITE:
         return _connect_sqlite()
-    connection = psycopg.connect(**settings.POSTGRES, autocommit=True)
+    connection = psycopg.connect(**POSTGRES, autocommit=True)
     cursor = connection.cursor()
 
     def execute(sql: str, parameters: tuple[Any, ...] = ()) -> Any:
@@ -60,8 +58,8 @@ def connect() -> Execute:
 
 
 def _connect_sqlite() -> Execute:
-    connection = sqlite3.connect(settings.SQLITE, isolation_level=None, timeout=20)
-    connection.executescript(settings.PRAGMAS)
+    connection = sqlite3.connect(SQLITE, isolation_level=None, timeout=20)
+    connection.executescript(PRAGMAS)
 
     def execute(sql: str, parameters: tuple[Any, ...] = ()) -> Any:
         if sql == "BEGIN":

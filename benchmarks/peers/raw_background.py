@@ -12,10 +12,10 @@ from typing import Any
 
 import psycopg
 
-from django.conf import settings
 from django.db import connection
 
 from benchmarks.peers.raw import END, PAID, STEP, Execute, connect, pay, take
+from benchmarks.settings import POSTGRES
 from benchmarks.shop.checkout import Facts
 
 CLAIM = """UPDATE raw_run SET status = 'running', lease = now() + interval '75 seconds' WHERE id = (
@@ -25,7 +25,7 @@ CLAIM = """UPDATE raw_run SET status = 'running', lease = now() + interval '75 s
 
 @cache
 def _connection() -> psycopg.Connection[Any]:
-    return psycopg.connect(**settings.POSTGRES, autocommit=True)
+    return psycopg.connect(**POSTGRES, autocommit=True)
 
 
 def enqueue(facts: Facts) -> None:

@@ -55,8 +55,12 @@ class Payment(models.Model):
     """Money that an order has paid."""
 
     order_id = models.BigIntegerField()
-    key = models.CharField(max_length=64, unique=True)
+    key = models.CharField(max_length=64)
     amount = models.IntegerField()
+
+    class Meta:
+        # Not `unique=True`, which is two indexes on PostgreSQL.
+        constraints = [models.UniqueConstraint(fields=["key"], name="shop_payment_key")]
 
     def __str__(self) -> str:
         return f"payment of order {self.order_id}"

@@ -13,21 +13,21 @@ from benchmarks.shop import checkout
 QUEUE = "chain"
 
 
-@shared_task(name="bench.reserve", ignore_result=False)
+@shared_task(name="bench.reserve", ignore_result=False, queue=QUEUE)
 def reserve(order_id: int, product_id: int, quantity: int) -> dict[str, Any]:
     """Take the stock."""
     with transaction.atomic():
         return checkout.reserve(order_id, product_id, quantity)
 
 
-@shared_task(name="bench.charge", ignore_result=False)
+@shared_task(name="bench.charge", ignore_result=False, queue=QUEUE)
 def charge(order_id: int, amount: int) -> dict[str, Any]:
     """Note the payment."""
     with transaction.atomic():
         return checkout.charge(order_id, amount)
 
 
-@shared_task(name="bench.mark_paid", ignore_result=False)
+@shared_task(name="bench.mark_paid", ignore_result=False, queue=QUEUE)
 def mark_paid(order_id: int) -> None:
     """Close the order."""
     with transaction.atomic():
@@ -40,4 +40,4 @@ def publish(facts: checkout.Facts) -> None:
         reserve.si(facts.order_id, facts.product_id, facts.quantity),
         charge.si(facts.order_id, facts.amount),
         mark_paid.si(facts.order_id),
-    ).apply_async(queue=QUEUE)
+    ).apply_async()

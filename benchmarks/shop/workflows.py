@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rest_framework import serializers
-
 from django.db.models import F
+from rest_framework import serializers
 
 from benchmarks.shop import checkout
 from benchmarks.shop.models import Order

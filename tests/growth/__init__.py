@@ -1,0 +1,1 @@
+"""How the journal grows: what its statements cost beside many finished runs, and a soak."""
