@@ -54,7 +54,7 @@ faults: .venv/dev.stamp ## every crash point on every database; takes a while
 	FLOWSTATE_FAULTS=all FLOWSTATE_TEST_DATABASE=mariadb $(PYTHON) -m pytest tests/faults -q
 
 soak: .venv/dev.stamp ## two minutes of killed workers, and a million finished runs, on PostgreSQL
-	$(PYTHON) -m scripts.soak
+	@exec $(PYTHON) -m scripts.services $(PYTHON) -m scripts.soak
 
 clean: ## remove the environments and what tools left behind
 	rm -rf .venv .venv-* build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -64,7 +64,7 @@ class Suite:
 
 
 UNIT = Suite(name="unit", paths=("tests/unit", "tests/test_house.py"), database="none")
-ON_ALL = ("tests/journal", "tests/engine", "tests/carriers", "tests/scenarios")
+ON_ALL = ("tests/journal", "tests/engine", "tests/carriers", "tests/scenarios", "tests/growth/test_counts.py")
 SUITES = [
     Suite(name="sqlite", paths=(*ON_ALL, "tests/surfaces"), workers=2),
     Suite(name="sqlite faults", paths=("tests/faults",)),
@@ -83,7 +83,7 @@ SUITES = [
     ),
     Suite(
         name="postgres growth",
-        paths=("tests/growth",),
+        paths=("tests/growth/test_growth.py", "tests/growth/test_soak.py"),
         database="postgres",
         needs="DATABASE_URL_POSTGRES",
     ),

@@ -138,7 +138,8 @@ def attempt(
     """Ask the step's condition, call its function or write its rows, and return the outcome, encoded."""
     workflow = execution.workflow()
     ctx = context_of(execution, row, heartbeat)
-    reason = step.condition(workflow, ctx)
+    # A step whose outside effect is in doubt has been begun: to skip it now would leave that undone.
+    reason = None if row.uncertain else step.condition(workflow, ctx)
     if reason is not None:
         columns = {"reason": reason[:500], "result_json": default_of(step, ctx)}
         return Outcome(status=StepStatus.SKIPPED, columns=columns)

@@ -241,3 +241,21 @@ def test_the_row_of_a_finished_run_holds_no_lease(diary: Diary) -> None:
 
     assert Run.objects.get().wake_at is None
     assert not StepRun.objects.exclude(lease_until=None, wake_at=None).exists()
+
+
+def test_a_step_in_doubt_is_tried_again_whatever_its_condition_says_by_then(diary: Diary) -> None:
+    """I15: skipped, its effect would stay and nobody would undo it."""
+    answers = [True, False]
+    doubtful = diary.step(
+        "a",
+        errors=[TimeoutError()],
+        when=lambda ctx: answers.pop(0),
+        retry=Retry(delay=0),
+        unknown_on=[TimeoutError],
+    )
+
+    run = Workflow.from_steps("doubtful", [doubtful]).run(user=SYSTEM)
+
+    assert run.success
+    assert run.step_runs.get().status == "done"
+    assert answers == [False]
