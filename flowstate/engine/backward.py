@@ -18,7 +18,7 @@ from flowstate.engine.execution import Execution, timeout_of
 from flowstate.engine.forward import FAILURES
 from flowstate.engine.guard import refuse_swallowed_errors
 from flowstate.engine.handover import publish_run
-from flowstate.engine.hooks import announce_undone
+from flowstate.engine.hooks import announce_restored, announce_undone
 from flowstate.engine.look import Next, lock_run, look, proceed
 from flowstate.engine.time_limit import TimeLimit, time_limit
 from flowstate.exceptions import StepInterrupted, StepTimeout, UndoConflict
@@ -50,11 +50,14 @@ def undo_step(execution: Execution, name: str) -> Next:
 
 def _by_inverse(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
     def work() -> Next:
-        entities.undo(
-            row.undo or {},
+        restored = entities.undo(
+            row.undo,
+            key=row.key,
             allowed_models=entities.models_of(execution.declaration, execution.run.entity_model),
+            others=_not_undone_beside(execution, row),
             using=execution.using,
         )
+        announce_restored(execution, step, restored)
         return _undone(execution, row, StepRun.objects.using(execution.using).undo_in_place)
 
     def give_up(error: Exception) -> Next:
@@ -75,6 +78,16 @@ def _by_inverse(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
         if joined and is_contention(err):
             raise  # only the caller, whose transaction it is, can start over
         return in_transaction(execution, partial(give_up, err))
+
+
+def _not_undone_beside(execution: Execution, row: StepRun) -> list[tuple[Any, str]]:
+    """Return the undo records, with their keys, of the run's other steps that are still to be undone."""
+    waiting = (Compensation.PENDING, Compensation.FAILED)
+    return [
+        (other.undo, other.key)
+        for other in execution.rows.values()
+        if other.name != row.name and other.undo is not None and other.compensation in waiting
+    ]
 
 
 def _outside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:

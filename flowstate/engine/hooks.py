@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flowstate.engine.contexts import compensation_context_of, context_of, run_context_of
+from flowstate.engine.entities import Restored, rows_as_senders
 from flowstate.engine.execution import Execution
 from flowstate.models import RunStatus
-from flowstate.signals import run_event
+from flowstate.signals import entity_restored, run_event
 from flowstate.workflows.functions import call
+from flowstate.workflows.steps import Step
 from flowstate.workflows.workflow import Workflow
 
 logger = logging.getLogger("flowstate.hooks")
@@ -66,6 +68,20 @@ def announce_undone(execution: Execution, name: str) -> None:
         call(workflow.on_compensate, compensation_context_of(execution, execution.rows[name]), name)
 
     _call_after(execution, "on_compensate", tell)
+
+
+def announce_restored(execution: Execution, step: Step[Any], rows: Iterable[Restored]) -> None:
+    """Send `entity_restored` for the rows that an inverse has touched."""
+    touched = rows_as_senders(rows, step, execution.run.entity_model)
+
+    def send() -> None:
+        for model, pk, change in touched:
+            facts = {"pk": pk, "change": change, "run_id": str(execution.run.pk), "step": step.name}
+            for receiver, response in entity_restored.send_robust(model, using=execution.using, **facts):
+                if isinstance(response, Exception):
+                    logger.error("Receiver %r of entity_restored failed.", receiver, exc_info=response)
+
+    execution.call_after(send)
 
 
 def announce_end(execution: Execution, status: RunStatus) -> None:

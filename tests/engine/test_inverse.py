@@ -20,7 +20,7 @@ from flowstate.engine.entities.inverse import undo
 from flowstate.exceptions import UndoConflict
 from flowstate.workflows.entities import UpdateStep
 from tests.zoo.models import Animal, Berth, Cage, Code, Everything, Feed, Keeper, Page, Parrot
-from tests.zoo.stage import carry_out, everything_there_is, take_back
+from tests.zoo.stage import KEY, carry_out, everything_there_is, take_back
 
 pytestmark = pytest.mark.django_db
 
@@ -43,7 +43,7 @@ def receiver(signal: Any, sender: type[models.Model], act: Any) -> Iterator[None
 
 def undone_statements(written: Any, *labels: str) -> list[str]:
     with CaptureQueriesContext(connection) as queries:
-        undo(written.undo, allowed_models=frozenset(labels), using="default")
+        undo(written.undo, key=KEY, allowed_models=frozenset(labels), using="default")
     return [query["sql"].split()[0] for query in queries.captured_queries]
 
 
@@ -383,6 +383,6 @@ def test_a_conflict_does_not_break_the_callers_transaction(hay: Feed) -> None:
     Animal.objects.update(name="bear")
 
     with pytest.raises(UndoConflict):
-        undo(written.undo or {}, allowed_models=frozenset({"zoo.animal"}), using="default")
+        undo(written.undo, key=KEY, allowed_models=frozenset({"zoo.animal"}), using="default")
 
     assert Animal.objects.get().name == "bear"

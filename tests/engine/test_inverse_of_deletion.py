@@ -36,7 +36,7 @@ from tests.zoo.models import (
     Tag,
     Verse,
 )
-from tests.zoo.stage import carry_out, everything_there_is, take_back
+from tests.zoo.stage import carry_out, everything_there_is, sealed_anew, take_back
 
 pytestmark = pytest.mark.django_db
 
@@ -319,7 +319,7 @@ def test_a_column_that_came_after_the_record_gets_its_default() -> None:
     for name in ("stock", "batch"):
         del written.undo["deleted"][0]["values"][name]  # type: ignore[index]
 
-    take_back(written, step)
+    take_back(sealed_anew(written.undo), step)
 
     assert Feed.objects.values_list("name", "stock", "batch").get() == ("hay", 0, None)
 
@@ -330,7 +330,7 @@ def test_a_column_without_a_default_that_came_after_the_record_is_a_conflict() -
     written = carry_out(step)
     del written.undo["deleted"][0]["values"]["name"]  # type: ignore[index]
 
-    refused(step, written, "its record has no name, and there is no default")
+    refused(step, sealed_anew(written.undo), "its record has no name, and there is no default")
 
 
 def test_a_value_that_the_database_no_longer_takes_is_a_conflict() -> None:
@@ -339,7 +339,7 @@ def test_a_value_that_the_database_no_longer_takes_is_a_conflict() -> None:
     written = carry_out(step)
     written.undo["deleted"][0]["values"]["stock"] = "1001"  # type: ignore[index]  # as if the check were new
 
-    refused(step, written, r"zoo\.Feed \d+ cannot be restored")
+    refused(step, sealed_anew(written.undo), r"zoo\.Feed \d+ cannot be restored")
 
 
 def test_undoing_twice_is_a_conflict_that_changes_nothing() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from django.contrib.auth.models import User
 
-from flowstate import CreateStep, DeleteStep, RowMissing, Step, StepError, UpdateStep, Workflow
+from flowstate import SYSTEM, CreateStep, DeleteStep, RowMissing, Step, StepError, UpdateStep, Workflow
+from flowstate.engine.carry import carry_run
 from flowstate.models import StepRun
 from tests.kiosk.models import Product, Receipt, Sale
 from tests.kiosk.stall import OnSale
@@ -201,6 +202,63 @@ def test_rows_written_in_values_are_rolled_back_with_the_step(
 
     assert run.failed_step == "a"
     assert not Product.objects.filter(name="side effect").exists()
+
+
+class Loose(Workflow):
+    receipt = CreateStep(
+        "kiosk.Receipt", values={"sale_id": 1, "reference": "r1"}, depends_on=(), background=True
+    )
+    product = CreateStep("kiosk.Product", values={"pk": 1, "name": "cup", "stock": 1}, depends_on=())
+    sale = CreateStep("kiosk.Sale", values={"pk": 1, "product_id": 1})
+    fail = Step("fail", fail, depends_on=["receipt", "sale"])
+
+
+def test_a_row_of_another_step_of_the_run_does_not_hold_a_row_in_place(user: User) -> None:
+    """The steps were done in an order that nobody declared, so it is not the one in which they are undone."""
+
+    run = Loose.run(user=SYSTEM)
+    assert run.step_runs.get(name="sale").status == "done"
+    carry_run(str(run.pk), queue="flowstate")
+
+    assert run.refresh().status == "compensated"
+    assert run.compensated_steps == ["sale", "product", "receipt"]
+    assert [model.objects.count() for model in (Product, Sale, Receipt)] == [0, 0, 0]
+
+
+def test_a_row_that_is_to_stay_holds_another_in_place(user: User) -> None:
+    class Kept(Workflow):
+        product = CreateStep("kiosk.Product", values={"pk": 1, "name": "cup", "stock": 1})
+        sale = CreateStep("kiosk.Sale", values={"pk": 1, "product_id": 1}, compensate=False)
+        fail = Step("fail", fail)
+
+    run = Kept.run(user=SYSTEM)
+
+    assert run.status == "attention"
+    assert "kiosk.Sale 1 refers to it by product" in run.compensation_errors["product"]["detail"]
+
+
+class Disputed(Workflow):
+    note = UpdateStep(values={"note": "ours"})
+    interfere = Step("interfere", lambda ctx: Sale.objects.update(note="theirs"))
+    fail = Step("fail", fail)
+
+
+def test_an_undo_record_that_was_tampered_with_is_refused(sale: Sale, user: User, on_sale: OnSale) -> None:
+    """S18, S19."""
+    other = Sale.objects.create(product=sale.product, quantity=1)
+    run = on_sale(Disputed).run(user=user)
+    assert run.status == "attention"
+
+    Sale.objects.update(note="ours")
+    row = run.step_runs.get(name="note")
+    assert row.undo is not None
+    row.undo["changed"][0]["key"] = str(other.pk)
+    row.save(update_fields=["undo"])
+    run = run.retry(SYSTEM)
+
+    assert run.status == "attention"
+    assert "is not as the step left it" in run.compensation_errors["note"]["detail"]
+    assert set(Sale.objects.values_list("note", flat=True)) == {"ours"}
 
 
 def test_the_undo_record_is_stored_with_the_step(sale: Sale, user: User, on_sale: OnSale) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,12 +11,18 @@ from django.apps import apps
 from django.db import connection, models, transaction
 
 from flowstate.engine.entities import Written, perform
-from flowstate.engine.entities.inverse import models_of, undo
+from flowstate.engine.entities.inverse import Restored, models_of, undo
+from flowstate.engine.entities.seal import sealed
 from flowstate.workflows.entities import EntityStep
+
+KEY = "the run:the step"
+"""The key under which steps are carried out here, and their records sealed."""
 
 
 class Ctx:
     """As much of a context as entity steps touch. Reading the entity unlocked is counted."""
+
+    idempotency_key = KEY
 
     def __init__(self, entity: models.Model | None = None) -> None:
         self.entity_id = entity.pk if entity else None
@@ -45,13 +52,34 @@ def carry_out(
     return written
 
 
-def take_back(written: Written, step: EntityStep, entity: models.Model | None = None) -> None:
-    """Undo what a step has written, by way of the journal's JSON, which may change the order of keys."""
-    record = json.loads(json.dumps(written.undo, allow_nan=False, sort_keys=True))
-    allowed = models_of(SimpleNamespace(steps=[step]), type(entity) if entity else None)  # type: ignore[arg-type]
+def take_back(
+    written: Written,
+    step: EntityStep,
+    entity: models.Model | None = None,
+    *,
+    others: Sequence[tuple[EntityStep, Written]] = (),
+) -> list[Restored]:
+    """Undo what a step has written, while `others` of its run are not undone; return the rows touched."""
+    steps = [step, *(other for other, _its in others)]
+    allowed = models_of(SimpleNamespace(steps=steps), type(entity) if entity else None)  # type: ignore[arg-type]
+    records = [(as_journaled(its), KEY) for _other, its in others]
     with transaction.atomic():
-        undo(record, allowed_models=allowed, using="default")
+        touched = undo(
+            as_journaled(written), key=KEY, allowed_models=allowed, using="default", others=records
+        )
         check_what_is_deferred()
+    return touched
+
+
+def as_journaled(written: Written) -> Any:
+    """Return the undo record as it comes out of the journal, which may have changed the order of keys."""
+    return json.loads(json.dumps(written.undo, allow_nan=False, sort_keys=True))
+
+
+def sealed_anew(record: dict[str, Any] | None) -> Written:
+    """Return what a step would have written whose record, under a valid seal, is this one."""
+    content = {part: rows for part, rows in (record or {}).items() if part != "seal"}
+    return Written(result={}, undo=sealed(content, KEY))
 
 
 def check_what_is_deferred() -> None:

@@ -7,7 +7,7 @@ restoration.py. Both sides share the record's shape (records.py) and how a field
 
 from __future__ import annotations
 
-from flowstate.engine.entities.inverse import models_of, undo
+from flowstate.engine.entities.inverse import Restored, models_of, rows_as_senders, undo
 from flowstate.engine.entities.perform import Written, perform
 
-__all__ = ["Written", "models_of", "perform", "undo"]
+__all__ = ["Restored", "Written", "models_of", "perform", "rows_as_senders", "undo"]

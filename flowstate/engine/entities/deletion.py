@@ -16,7 +16,7 @@ from django.db.models.deletion import Collector, ProtectedError, RestrictedError
 from flowstate.conf import settings
 from flowstate.engine.entities.images import AnyField, Image, complete, image, text, tracked
 from flowstate.engine.entities.records import Outcome, differences, key_shown, row_record, undo_record
-from flowstate.engine.entities.references import target
+from flowstate.engine.entities.references import depth_first, target
 from flowstate.engine.entities.rows import Model, Target, locked, table_of
 from flowstate.exceptions import RowLimitExceeded, RowProtected
 from flowstate.workflows.entities import DeleteStep
@@ -214,23 +214,5 @@ def _parents_first(images: Images) -> list[dict[str, Any]]:
                 if index is not None:
                     yield index
 
-    order = _depth_first([list(referred(table, held)) for table, _key, held in rows])
+    order = depth_first([list(referred(table, held)) for table, _key, held in rows])
     return [_row_record(rows[index][0], rows[index][1], values=rows[index][2]) for index in order]
-
-
-def _depth_first(referred: Sequence[Sequence[int]]) -> list[int]:
-    """Return the indices so that each comes after those it refers to; without recursion, trees are deep."""
-    order: list[int] = []
-    opened, closed = set[int](), set[int]()
-    stack = list(reversed(range(len(referred))))
-    while stack:
-        index = stack[-1]
-        if index not in opened:
-            opened.add(index)
-            stack.extend(other for other in referred[index] if other not in opened)
-            continue
-        stack.pop()
-        if index not in closed:
-            closed.add(index)
-            order.append(index)
-    return order

@@ -1,47 +1,91 @@
 """Undoing an entity step from its record: never over what somebody else has written since.
 
 The inverses use Django's raw saves and plain UPDATE and DELETE statements: values come back as they were,
-`auto_now` fields too. `pre_save` and `post_save` are sent for rows that come back (`raw=True`), none else.
+`auto_now` fields too. `pre_save` and `post_save` are sent for rows that come back (`raw=True`), none else;
+who keeps copies of rows listens to `entity_restored`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Literal
 
 from django.db import models, transaction
 from django.db.models.deletion import get_candidate_relations_to_delete
 
-from flowstate.engine.entities.records import read_record
+from flowstate.engine.entities.records import RowRecord, read_record
 from flowstate.engine.entities.removal import remove
 from flowstate.engine.entities.restoration import restore
 from flowstate.engine.entities.reverting import revert
 from flowstate.engine.entities.rows import EntityStep, Model, model_of, table_of
 from flowstate.workflows.entities import DeleteStep
-from flowstate.workflows.steps import Kind
+from flowstate.workflows.steps import Kind, Step
 from flowstate.workflows.workflow import Declaration
 
 _ENTITY_KINDS = (Kind.CREATE, Kind.UPDATE, Kind.DELETE)
 
 
-def undo(record: dict[str, Any], *, allowed_models: frozenset[str], using: str) -> None:
-    """Undo what one step has written, all of it or nothing. To be called inside a transaction.
+Restored = tuple[Model, Any, Literal["back", "changed", "removed"]]
+"""A row that an inverse has touched: its table, its key, and what has become of it."""
 
-    A single changed row costs one conditional UPDATE and no savepoint; so where this raises after a database
-    error, the caller's transaction can only be rolled back. Raises `UndoConflict`, whose `fields` say what
-    was expected, what is there, and what would have been restored; and for a record that names a model
-    outside `allowed_models`.
+
+def undo(
+    record: Any,
+    *,
+    key: str,
+    allowed_models: frozenset[str],
+    using: str,
+    others: Sequence[tuple[Any, str]] = (),
+) -> list[Restored]:
+    """Undo what the step of this key has written, all of it or nothing; return the rows touched.
+
+    `others` are the records, with their keys, of the run's other steps that are not undone yet: rows that
+    they have created do not hold one of this step's in place. To be called inside a transaction: a single
+    changed row costs one conditional UPDATE and no savepoint, so where this raises after a database error,
+    the caller's transaction can only be rolled back. Raises `UndoConflict`, whose `fields` say what was
+    expected, what is there, and what would have been restored; also for a record that is not as the step
+    left it or names a model outside `allowed_models`.
     """
-    created = read_record(record, "created", allowed_models)
-    deleted = read_record(record, "deleted", allowed_models)
-    changed = read_record(record, "changed", allowed_models)
-    alone = not created and not deleted and len(changed) <= 1
+    done = read_record(record, key=key, allowed_models=allowed_models)
+
+    def created_by_others() -> Iterator[RowRecord]:
+        for other, its_key in others:
+            yield from read_record(other, key=its_key, allowed_models=allowed_models).created
+
+    alone = not done.created and not done.deleted and len(done.changed) <= 1
     with nullcontext() if alone else transaction.atomic(using=using):
-        remove(created, using)
-        restore(deleted, using)
-        for row in changed:
+        removed = remove(done.created, using, created_by_others)
+        restore(done.deleted, using)
+        for row in done.changed:
             revert(row, using)
+    return [
+        *((table, pk, "removed") for table, pk in removed),
+        *((row.model, row.key, "back") for row in done.deleted),
+        *((row.model, row.key, "changed") for row in done.changed),
+    ]
+
+
+def rows_as_senders(rows: Iterable[Restored], step: Step[Any], entity_model: Model | None) -> list[Restored]:
+    """Return the rows as those who listen know them: each once, and as the step's own model too.
+
+    A step on a multi-table child may have written only its parents' tables, and who listens to the child
+    is to know. Link tables that Django made are nobody's model.
+    """
+    found = dict.fromkeys(row for row in rows if not row[0]._meta.auto_created)
+    if isinstance(step, EntityStep):
+        own = table_of(model_of(step, entity_model))
+        keys = {table: _shares_key(own, table) for table, _pk, _change in found}
+        found |= dict.fromkeys((own, pk, change) for table, pk, change in found if keys[table])
+    return list(found)
+
+
+def _shares_key(model: Model, table: Model) -> bool:
+    """Return whether the key of a row of the model is that of its part in a parent's table."""
+    key: Any = model._meta.pk
+    while key.model is not table and key.remote_field is not None and key.remote_field.parent_link:
+        key = key.target_field
+    return key.model is table and key.primary_key
 
 
 # --- which models a record may name --------------------------------------------------------------

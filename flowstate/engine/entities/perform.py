@@ -12,6 +12,7 @@ from typing import Any
 from flowstate.engine.entities.creation import create
 from flowstate.engine.entities.deletion import delete
 from flowstate.engine.entities.rows import EntityStep
+from flowstate.engine.entities.seal import sealed
 from flowstate.engine.entities.updates import update
 from flowstate.workflows.entities import CreateStep, UpdateStep
 
@@ -42,9 +43,13 @@ def perform(step: EntityStep, workflow: Any, ctx: Any, *, record_undo: bool, usi
     if isinstance(step, CreateStep):
         (result, undo), keys = create(step, ctx, record_undo=record, using=using)
         stored = {step.store_as: keys if step.many else keys[0]} if step.store_as else {}
-        return Written(result=result, undo=undo, data=stored)
+        return Written(result=result, undo=_sealed(undo, ctx), data=stored)
     if isinstance(step, UpdateStep):
         result, undo = update(step, ctx, record_undo=record, using=using)
     else:
         result, undo = delete(step, ctx, record_undo=record, using=using)
-    return Written(result=result, undo=undo)
+    return Written(result=result, undo=_sealed(undo, ctx))
+
+
+def _sealed(undo: dict[str, Any] | None, ctx: Any) -> dict[str, Any] | None:
+    return None if undo is None else sealed(undo, ctx.idempotency_key)

@@ -1,9 +1,10 @@
 """The undo record of an entity step: what it is made of, and refusing one that was not made here.
 
-`{"version": 1, "created": [...], "deleted": [...], "changed": [...]}`, each list only where it has rows. A
-row is `{"model": label, "key": text}`, one for each table of a multi-table model. A deleted one has its
-columns in `values`; a changed one has in `fields` what is to be undone for each column: `{"delta": n}`, or
-`{"before": text, "after": text}`, with `"auto": true` where nobody but Django writes the column.
+`{"version": 1, "created": [...], "deleted": [...], "changed": [...], "seal": text}`, each list only where it
+has rows. A row is `{"model": label, "key": text}`, one for each table of a multi-table model. A deleted one
+has its columns in `values`; a changed one has in `fields` what is to be undone for each column:
+`{"delta": n}`, or `{"before": text, "after": text}`, with `"auto": true` where nobody but Django writes the
+column.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from django.db import models
 from flowstate.engine.entities.deltas import can_count
 from flowstate.engine.entities.images import AnyField, Image, key_text, same, tracked, value
 from flowstate.engine.entities.rows import Model, table_of
+from flowstate.engine.entities.seal import is_sealed
 from flowstate.exceptions import UndoConflict
 
 VERSION = 1
@@ -85,23 +87,49 @@ class RowRecord:
         return f"{self.model._meta.label} {self.key_text}"
 
 
-def read_record(record: Any, part: str, allowed_models: frozenset[str]) -> list[RowRecord]:
-    """Return the rows of one part, `created`, `deleted` or `changed`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What one step has written, read from its undo record."""
 
-    Raises `UndoConflict` where the record names a model that the workflow does not touch, a column that is
-    not there, or has another shape: it was tampered with, or the code has changed since.
+    created: list[RowRecord]
+    deleted: list[RowRecord]
+    changed: list[RowRecord]
+
+
+_PARTS = ("created", "deleted", "changed")
+
+
+def read_record(record: Any, *, key: str, allowed_models: frozenset[str]) -> Record:
+    """Return what the step of this key has written.
+
+    Raises `UndoConflict` where the record is not as that step left it, names a model that the workflow does
+    not touch, a column that is not there, or has another shape: it was tampered with, or the code has
+    changed since.
     """
-    if not isinstance(record, dict) or record.get("version") != VERSION:
-        message = "The undo record is not one that this code can read; nothing was undone."
-        raise UndoConflict(message)
-    if not set(record) <= {"version", "created", "deleted", "changed"}:
-        message = "The undo record holds what no step wrote; nothing was undone."
-        raise UndoConflict(message)
+    _refuse_foreign(record, key)
     try:
-        return [_read_row(row, part, allowed_models) for row in record.get(part, [])]
+        parts = {
+            part: [_read_row(row, part, allowed_models) for row in record.get(part, [])] for part in _PARTS
+        }
     except (KeyError, TypeError, ValueError, AttributeError, ValidationError, FieldDoesNotExist) as err:
         message = f"The undo record does not fit the models ({err}); nothing was undone."
         raise UndoConflict(message) from err
+    return Record(**parts)
+
+
+def _refuse_foreign(record: Any, key: str) -> None:
+    if not isinstance(record, dict) or record.get("version") != VERSION:
+        message = "The undo record is not one that this code can read; nothing was undone."
+        raise UndoConflict(message)
+    if not is_sealed(record, key):
+        message = (
+            "The undo record is not as the step left it: it was changed since, or SECRET_KEY was and the old one "
+            "is not in SECRET_KEY_FALLBACKS; nothing was undone."
+        )
+        raise UndoConflict(message)
+    if not set(record) <= {"version", "seal", *_PARTS}:
+        message = "The undo record holds what no step wrote; nothing was undone."
+        raise UndoConflict(message)
 
 
 def _read_row(row: dict[str, Any], part: str, allowed_models: frozenset[str]) -> RowRecord:
@@ -123,7 +151,8 @@ def _read_row(row: dict[str, Any], part: str, allowed_models: frozenset[str]) ->
     read = {_own_column(model, name): change for name, change in columns.items()}
     for field, change in read.items():
         _refuse_damaged(field, [change] if part == "deleted" else _texts(field, change))
-    return RowRecord(model, value(model._meta.pk, row["key"]), row["key"], read)
+    key = value(model._meta.pk, row["key"])
+    return RowRecord(model, tuple(key) if isinstance(key, list) else key, row["key"], read)
 
 
 def _own_column(model: Model, name: str) -> AnyField:

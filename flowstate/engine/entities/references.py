@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import connections, models
@@ -73,3 +73,38 @@ def _incoming(table: Model) -> Iterable[Any]:
         for relation in get_candidate_relations_to_delete(table._meta)
         if table_of(relation.model) is table
     )
+
+
+def refers_to_itself(table: Model) -> bool:
+    """Return whether rows of the table may refer to one another."""
+    return table in _targets(table)
+
+
+def targets_first(tables: Sequence[Model]) -> list[Model]:
+    """Return the tables, each after those that its rows may refer to, circles aside."""
+    place = {table: index for index, table in enumerate(tables)}
+    order = depth_first([[place[goal] for goal in _targets(table) if goal in place] for table in tables])
+    return [tables[index] for index in order]
+
+
+def _targets(table: Model) -> list[Model]:
+    fields = table._meta.local_concrete_fields
+    return [table_of(field.remote_field.model) for field in fields if field.remote_field is not None]
+
+
+def depth_first(referred: Sequence[Sequence[int]]) -> list[int]:
+    """Return the indices so that each comes after those it refers to; without recursion, trees are deep."""
+    order: list[int] = []
+    opened, closed = set[int](), set[int]()
+    stack = list(reversed(range(len(referred))))
+    while stack:
+        index = stack[-1]
+        if index not in opened:
+            opened.add(index)
+            stack.extend(other for other in referred[index] if other not in opened)
+            continue
+        stack.pop()
+        if index not in closed:
+            closed.add(index)
+            order.append(index)
+    return order

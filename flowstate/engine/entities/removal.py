@@ -1,63 +1,99 @@
-"""Undoing a creation: delete exactly the rows that the step created, and nothing that refers to them."""
+"""Undoing a creation: delete exactly the rows that the step created, and nothing of others that refers to them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
-from django.db import IntegrityError
+from django.db import IntegrityError, models
 
 from flowstate.engine.entities.records import RowRecord
-from flowstate.engine.entities.references import may_be_referred_to, referring
+from flowstate.engine.entities.references import (
+    may_be_referred_to,
+    referring,
+    refers_to_itself,
+    targets_first,
+)
 from flowstate.engine.entities.rows import Model, table_of
 from flowstate.exceptions import UndoConflict
 
 SHOWN = 5
 
+Keys = dict[Model, dict[Any, None]]
+"""The keys of the rows to delete, by table, in the order in which they were created or found."""
 
-def remove(rows: Sequence[RowRecord], using: str) -> None:
-    """Delete these rows; those already gone are fine. Raises `UndoConflict` where others refer to them."""
-    keys: dict[Model, list[Any]] = {}
+
+def remove(
+    rows: Sequence[RowRecord], using: str, created_by_others: Callable[[], Iterable[RowRecord]] = tuple
+) -> list[tuple[Model, Any]]:
+    """Delete these rows and return their tables and keys; those already gone are fine.
+
+    Rows that other steps of the run have created and that refer to them are deleted too: the order of the
+    steps did not tell that one needed the other. Raises `UndoConflict` where anything else refers to them.
+    """
+    keys: Keys = {}
     for row in rows:
-        keys.setdefault(row.model, []).append(row.key)
-    for table in keys:
-        if may_be_referred_to(table):
-            _refuse_referred(table, keys, using)
+        keys.setdefault(row.model, {})[row.key] = None
+    _take_along_own(keys, using, created_by_others)
     try:
-        for table in reversed(keys):  # a child's table before its parent's
-            for group in _groups(table, keys[table]):
+        for table in reversed(targets_first(list(keys))):
+            for group in _groups(table, list(keys[table])):
                 # Django's own delete() would cascade; what could cascade was refused above.
                 table._base_manager.using(using).filter(pk__in=group)._raw_delete(using)  # noqa: SLF001
     except IntegrityError as err:
         message = f"{', '.join(map(str, rows))} cannot be deleted: {err}"
         raise UndoConflict(message) from err
+    return [(table, key) for table, found in keys.items() for key in found]
 
 
-def _refuse_referred(table: Model, keys: dict[Model, list[Any]], using: str) -> None:
+def _take_along_own(keys: Keys, using: str, created_by_others: Callable[[], Iterable[RowRecord]]) -> None:
+    """Add to the keys what refers to them and was created by this run. Raises `UndoConflict` for the rest."""
+
+    @cache
+    def own() -> Keys:
+        created: Keys = {}
+        for row in created_by_others():
+            created.setdefault(row.model, {})[row.key] = None
+        return created
+
+    waiting = [table for table in keys if may_be_referred_to(table)]
+    while waiting:
+        table = waiting.pop(0)
+        for link, referrers in _referring(table, keys, using):
+            if not referrers[:1]:
+                continue
+            other = table_of(referrers.model)
+            ours = own().get(other, {})
+            found = list(referrers[: len(ours) + SHOWN + 1])
+            foreign = [key for key in found if key not in ours]
+            if foreign:
+                raise _held(table, keys, f"{referrers.model._meta.label}.{link}", foreign)
+            keys.setdefault(other, {}).update(dict.fromkeys(found))
+            if may_be_referred_to(other):
+                waiting.append(other)
+
+
+def _referring(table: Model, keys: Keys, using: str) -> Iterator[tuple[str, models.QuerySet[Any, Any]]]:
+    """Yield by name of the link the keys of rows that refer to those to be deleted, and are not among them."""
     # Locked, so that nobody can begin to refer to them between this look and the delete.
-    created = list(table._base_manager.using(using).filter(pk__in=keys[table]).select_for_update())
-    if not created:
-        return
-    for link, found in referring(created, table, using):
-        others = found.exclude(pk__in=keys.get(table_of(found.model), []))
-        names = [str(row.pk) for row in others[: SHOWN + 1]]
-        if names:
-            label = found.model._meta.label
-            shown = ", ".join(names[:SHOWN]) + (" and more" if len(names) > SHOWN else "")
-            message = (
-                f"{table._meta.label} {', '.join(str(row.pk) for row in created[:SHOWN])} cannot be deleted: "
-                f"{label} {shown} refers to it by {link}, and was not created by the same step."
-            )
-            raise UndoConflict(
-                message,
-                {f"{label}.{link}": {"expected": None, "found": shown, "restore": None}},
-            )
+    created = list(table._base_manager.using(using).filter(pk__in=list(keys[table])).select_for_update())
+    for link, found in referring(created, table, using) if created else ():
+        known = list(keys.get(table_of(found.model), ()))
+        yield link, found.exclude(pk__in=known).values_list("pk", flat=True)
+
+
+def _held(table: Model, keys: Keys, link: str, holders: Sequence[Any]) -> UndoConflict:
+    rows = ", ".join(str(key) for key in list(keys[table])[:SHOWN])
+    shown = ", ".join(map(str, holders[:SHOWN])) + (" and more" if len(holders) > SHOWN else "")
+    label, _dot, name = link.rpartition(".")
+    return UndoConflict(
+        f"{table._meta.label} {rows} cannot be deleted: {label} {shown} refers to it by {name}, and was not "
+        "created by a step of this run.",
+        {link: {"expected": None, "found": shown, "restore": None}},
+    )
 
 
 def _groups(table: Model, keys: list[Any]) -> list[list[Any]]:
     """Return the keys in one group, or last first where the rows may refer to one another."""
-    refers_to_itself = any(
-        field.remote_field is not None and table_of(field.remote_field.model) is table
-        for field in table._meta.local_concrete_fields
-    )
-    return [[key] for key in reversed(keys)] if refers_to_itself else [keys]
+    return [[key] for key in reversed(keys)] if refers_to_itself(table) else [keys]
