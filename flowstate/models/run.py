@@ -15,12 +15,14 @@ from django.utils.translation import gettext_lazy as _
 
 from flowstate import verbs
 from flowstate.models.clock import host_now
+from flowstate.models.drawing import drawn_run
 from flowstate.models.identifiers import new_run_id
 from flowstate.models.outcome import error_of
 from flowstate.models.run_verbs import RunQuerySet
 from flowstate.models.statuses import ENDED, LIVE, SETTLED, Compensation, RunStatus, StepStatus, WaitingFor
 from flowstate.models.timeline import TimelineEntry, timeline_of
 from flowstate.models.values import decode
+from flowstate.workflows import mermaid
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractUser
@@ -291,3 +293,10 @@ class Run(models.Model):
     def timeline(self) -> list[TimelineEntry]:
         """Return what happened, in the order of time, from the rows and the history together."""
         return timeline_of(self)
+
+    def to_mermaid(self) -> str:
+        """Return a Mermaid flowchart of the steps by their status, and of what was undone by dotted arrows.
+
+        It can be shown to whoever may see the run: names and statuses, nothing of its input or results.
+        """
+        return mermaid.write(drawn_run(self))

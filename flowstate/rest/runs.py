@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rest_framework import filters, serializers, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 
 from flowstate.engine.authority import may_operate
 from flowstate.models import Run, RunStatus
@@ -14,6 +15,7 @@ from flowstate.rest.answers import answer
 from flowstate.rest.errors import ErrorAnswers
 from flowstate.rest.locations import location_of
 from flowstate.rest.pagination import RunPagination
+from flowstate.rest.renderers import MermaidRenderer
 from flowstate.rest.requests import input_of
 from flowstate.rest.serializers import CancelSerializer, RetrySerializer, RunDetailSerializer, RunSerializer
 from flowstate.rest.transactions import OwnTransactions
@@ -82,6 +84,11 @@ class RunViewSet(ErrorAnswers, OwnTransactions, viewsets.ReadOnlyModelViewSet[Ru
         if location is not None:
             response["Location"] = location
         return response
+
+    @action(detail=True, renderer_classes=(*api_settings.DEFAULT_RENDERER_CLASSES, MermaidRenderer))
+    def diagram(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return the run as a Mermaid flowchart; bare with `Accept: text/vnd.mermaid` or `?format=mermaid`."""
+        return Response({"mermaid": self.get_object().to_mermaid()})
 
     def _operable_run(self) -> Run:
         run = self.get_object()

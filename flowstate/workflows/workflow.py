@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 
 from flowstate import verbs
 from flowstate.exceptions import DeclarationInvalid
-from flowstate.workflows import names
+from flowstate.workflows import mermaid, names
 from flowstate.workflows.assembly import (
     Assembly,
     ClassBody,
@@ -141,6 +141,13 @@ class Workflow(metaclass=WorkflowType):
             **_named(steps, f"Workflow {name!r}"),
         }
         return made(name, cls, body)
+
+    # --- as a diagram --------------------------------------------------------------------------
+
+    @classmethod
+    def to_mermaid(cls) -> str:
+        """Return the steps and what they wait for as a Mermaid diagram."""
+        return mermaid.write(mermaid.drawn(cls.declaration))
 
     # --- hooks: what a subclass may define; one that raises is logged and changes no outcome -----
 

@@ -24,7 +24,7 @@ NOT_YET = {
     "waived",
     "event",
 }
-RESERVED = ("ChoiceStep", "ApprovalStep", "EventStep", "DelayStep", "BatchStep", "WorkflowStep", "mermaid")
+RESERVED = ("ChoiceStep", "ApprovalStep", "EventStep", "DelayStep", "BatchStep", "WorkflowStep")
 
 
 def rows(page: Path, heading: str = "") -> list[list[str]]:

@@ -65,6 +65,7 @@ def test_everybody_else_finds_nothing_whatever_they_ask(api: APIClient, bob: Use
         assert client.get(f"/api/runs/{run_id}/").status_code == 404
         assert post(client, f"runs/{run_id}/cancel").status_code == 404
         assert post(client, f"runs/{run_id}/retry").status_code == 404
+        assert client.get(f"/api/runs/{run_id}/diagram/").status_code == 404
         assert client.get(f"/api/runs/{run_id}/").json() == client.get(f"/api/runs/{uuid4()}/").json()
     assert Run.objects.get().status == RunStatus.RUNNING
 
@@ -75,6 +76,37 @@ def test_a_run_that_is_not_there_is_not_found(adas: APIClient, run_id: str) -> N
 
     assert response.status_code == 404
     assert response.json()["code"] == "not_found"
+
+
+def test_the_diagram_of_a_run_is_sent_as_json_or_bare(adas: APIClient, run_id: str) -> None:
+    drawn = Run.objects.get(pk=run_id).to_mermaid()
+
+    as_json = adas.get(f"/api/runs/{run_id}/diagram/")
+    bare = adas.get(f"/api/runs/{run_id}/diagram/", headers={"accept": "text/vnd.mermaid"})
+
+    assert drawn.startswith("flowchart TD\n")
+    assert as_json.json() == {"mermaid": drawn}
+    assert bare.headers["content-type"] == "text/vnd.mermaid; charset=utf-8"
+    assert bare.content.decode() == drawn
+    assert adas.get(f"/api/runs/{run_id}/diagram/?format=mermaid").content == bare.content
+
+
+def test_who_asks_for_a_bare_diagram_and_may_not_see_it_is_told_in_a_comment(
+    api: APIClient, run_id: str
+) -> None:
+    response = api.get(f"/api/runs/{run_id}/diagram/?format=mermaid")
+
+    assert response.status_code == 404
+    assert response.content.decode() == "%% No Run matches the given query.\n"
+
+
+def test_a_diagram_takes_as_many_queries_as_the_run(adas: APIClient, run_id: str) -> None:
+    with CaptureQueriesContext(connection) as of_run:
+        adas.get(f"/api/runs/{run_id}/")
+    with CaptureQueriesContext(connection) as of_diagram:
+        adas.get(f"/api/runs/{run_id}/diagram/")
+
+    assert len(of_diagram) == len(of_run)
 
 
 def test_runs_are_not_written_but_by_their_verbs(adas: APIClient, run_id: str) -> None:

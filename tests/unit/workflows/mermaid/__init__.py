@@ -1,0 +1,1 @@
+"""Workflows as Mermaid diagrams, out and in."""
