@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flowstate.models import Run
+    from flowstate.models.undo_preview import StepPreview
 
 
 def start(**request: Any) -> Run:
@@ -31,3 +32,10 @@ def retry(run: Run, *, user: Any) -> Run:
     from flowstate.engine.operate import retry as engine_retry  # late: the engine sits above
 
     return engine_retry(run, user=user)
+
+
+def preview_undo(run: Run) -> list[StepPreview]:
+    """Return what undoing a run would do now; see `flowstate.engine.preview.preview_undo`."""
+    from flowstate.engine.preview import preview_undo as engine_preview  # late: the engine sits above
+
+    return engine_preview(run)

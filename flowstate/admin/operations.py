@@ -37,6 +37,8 @@ class Operation:
     question: Callable[[Run], str]
     affected: Callable[[Run], list[str]]
     affected_title: _StrPromise
+    undoes: Callable[[Run], bool]
+    """Whether it undoes what the run has done, so that the page shows which rows would change."""
     perform: Callable[[Run, Any, str], Run]
     takes_reason: bool
     dangerous: bool
@@ -73,12 +75,23 @@ def operate(
         "fits": operation.fits(run),
         "question": operation.question(run),
         "affected": operation.affected(run),
+        **_preview(operation, run),
         "longest_reason": LONGEST_REASON,
         "run_name": gettext("Run %(id)s") % {"id": display.short_id(run.pk)},
         "back_url": links.run_url(site, run),
     }
     request.current_app = site.name
     return TemplateResponse(request, "admin/flowstate/run/operation.html", context)
+
+
+def _preview(operation: Operation, run: Run) -> dict[str, Any]:
+    if not operation.fits(run) or not operation.undoes(run):
+        return {}
+    try:
+        preview = run.preview_undo()
+    except FlowstateError as err:  # such as a workflow that this code no longer has
+        return {"preview_problem": str(err)}
+    return {"preview": preview, "staying": [step.step for step in preview if step.by == "nothing"]}
 
 
 def _perform(
@@ -131,6 +144,10 @@ def _cancel(run: Run, user: Any, reason: str) -> Run:
 # --- retry ---------------------------------------------------------------------------------------
 
 
+def _needs_attention(run: Run) -> bool:
+    return run.status == RunStatus.ATTENTION
+
+
 def _retryable(run: Run) -> bool:
     if run.status == RunStatus.ATTENTION:
         return True
@@ -166,6 +183,7 @@ OPERATIONS = (
         question=_ask_cancel,
         affected=_to_undo,
         affected_title=_("What will be undone, in this order"),
+        undoes=_cancellable,
         perform=_cancel,
         takes_reason=True,
         dangerous=True,
@@ -177,6 +195,7 @@ OPERATIONS = (
         question=_ask_retry,
         affected=_to_retry,
         affected_title=_("What will be tried again, in this order"),
+        undoes=_needs_attention,
         perform=_retry,
         takes_reason=False,
         dangerous=False,

@@ -21,6 +21,7 @@ from flowstate.models.outcome import error_of
 from flowstate.models.run_verbs import RunQuerySet
 from flowstate.models.statuses import ENDED, LIVE, SETTLED, Compensation, RunStatus, StepStatus, WaitingFor
 from flowstate.models.timeline import TimelineEntry, timeline_of
+from flowstate.models.undo_preview import StepPreview
 from flowstate.models.values import decode
 from flowstate.workflows import mermaid
 
@@ -268,6 +269,14 @@ class Run(models.Model):
         """
         return verbs.retry(self, user=user)
 
+    def preview_undo(self) -> list[StepPreview]:
+        """Return what undoing the run would do now, step by step in the order of undoing; reads only.
+
+        Of a running run: what cancelling it would undo. In attention: what would be tried again. Otherwise
+        what is left to undo, nothing for a run that has ended. Undoing asks again when it is done.
+        """
+        return verbs.preview_undo(self)
+
     async def acancel(self, user: Any, reason: str = "") -> Self:
         """Do as `cancel`, from asynchronous code."""
         return await sync_to_async(self.cancel)(user, reason)
@@ -275,6 +284,10 @@ class Run(models.Model):
     async def aretry(self, user: Any) -> Run:
         """Do as `retry`, from asynchronous code."""
         return await sync_to_async(self.retry)(user)
+
+    async def apreview_undo(self) -> list[StepPreview]:
+        """Do as `preview_undo`, from asynchronous code."""
+        return await sync_to_async(self.preview_undo)()
 
     async def arefresh(self) -> Self:
         """Do as `refresh`, from asynchronous code."""

@@ -121,7 +121,7 @@ def _new_columns(row: RowRecord) -> dict[AnyField, Any]:
 def _conflict(row: RowRecord, err: Exception, using: str) -> UndoConflict:
     """Return which columns hold values that somebody else has taken meanwhile."""
     by_name = {field.name: (field, text) for field, text in row.columns.items()}
-    for names in _unique_names(row.model):
+    for names in unique_names(row.model):
         columns = [by_name[name] for name in names if name in by_name]
         if len(columns) < len(names) or any(text is None for _field, text in columns):
             continue
@@ -138,7 +138,7 @@ def _conflict(row: RowRecord, err: Exception, using: str) -> UndoConflict:
     return UndoConflict(f"{row} cannot be restored: {err}")
 
 
-def _unique_names(model: Model) -> list[tuple[str, ...]]:
+def unique_names(model: Model) -> list[tuple[str, ...]]:
     """Return the sets of columns that no two rows may share, the key's first."""
     meta = model._meta
     return [

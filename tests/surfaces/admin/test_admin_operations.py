@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pytest_django import DjangoAssertNumQueries
 
 from django.contrib.auth.models import Permission, User
 from django.test import Client
@@ -86,6 +88,39 @@ def test_asking_shows_what_would_be_undone_and_changes_nothing(
     assert response.context["affected"] == ["wet"]
     assert "what was done is undone" in response.content.decode()
     assert dump() == before
+
+
+def test_asking_to_cancel_shows_which_rows_would_change_how(desk: Client, oats: Feed, root: User) -> None:
+    run = start(oats, "dry", root)
+    Feed.objects.update(stock=20)
+
+    page = desk.get(url(run, "cancel")).content.decode()
+
+    told = " ".join(page[page.index("flowstate-preview") :].split())
+    assert f"zoo.Feed {oats.pk}" in told
+    assert re.search(r"<td>stock</td>\s*<td[^>]*>\s*20\s*</td>\s*<td[^>]*>\s*19\s*</td>", told)
+
+
+def test_asking_to_cancel_costs_a_statement_for_each_table_and_step_more(
+    desk: Client, oats: Feed, root: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    run = start(oats, "dry", root)
+    desk.get(url(run, "cancel"))
+
+    # Session, user, the run, its steps, its history, the row's name; then the run again, and the one table.
+    with django_assert_num_queries(6 + 1 + 1):
+        desk.get(url(run, "cancel"))
+
+
+def test_where_the_code_no_longer_knows_the_steps_only_their_names_are_shown(
+    desk: Client, make_run: MakeRun
+) -> None:
+    run = make_run(RunStatus.RUNNING, steps={"lost": {"compensation": Compensation.PENDING}})
+
+    response = desk.get(url(run, "cancel"))
+
+    assert response.context["affected"] == ["lost"]
+    assert "needs step &#x27;lost&#x27;" in response.content.decode()
 
 
 def test_cancelling_names_what_would_be_undone_the_last_first(desk: Client, make_run: MakeRun) -> None:

@@ -1,0 +1,91 @@
+"""What undoing a run would do now: in the order of undoing, read and not done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from django.db import router
+
+from flowstate.engine import entities
+from flowstate.engine.decide import StepState, due_compensations
+from flowstate.engine.entities.foresight import Foresight
+from flowstate.engine.execution import Execution
+from flowstate.engine.loading import load
+from flowstate.models import Compensation, Run, RunStatus, StepRun, StepStatus
+from flowstate.models.undo_preview import StepPreview
+
+
+def preview_undo(run: Run) -> list[StepPreview]:
+    """Return what undoing the run would do to which rows: of a running one if it failed or were cancelled now.
+
+    In the order of undoing, then what would stay as it is. In attention: what a retry would do. Nothing for a
+    run that has ended. Reads only, and locks nothing, so that the undoing itself may find more.
+    """
+    execution = load(run.pk, using=router.db_for_write(Run))
+    if execution.run.finished:
+        return []
+    states = [_as_if_stopped(execution.rows[state.name], state) for state in execution.state().steps]
+    order = _order_of_undoing(states) if execution.state().cascade else []
+    allowed = entities.models_of(execution.declaration, execution.run.entity_model)
+    foresight = Foresight(allowed, execution.using)
+    undone = [
+        _preview(execution, execution.rows[name], foresight, order[number + 1 :])
+        for number, name in enumerate(order)
+    ]
+    return undone + [StepPreview(step=name, by="nothing") for name in _staying(execution, states, order)]
+
+
+def _as_if_stopped(row: StepRun, state: StepState) -> StepState:
+    """Return the step as it would be once nothing is in flight any more and a person has the rest tried again."""
+    if row.status == StepStatus.RUNNING:
+        state = replace(state, status=StepStatus.DONE)
+    elif row.uncertain and not row.settled:
+        state = replace(state, status=StepStatus.UNKNOWN)
+    again = row.run.status == RunStatus.ATTENTION and row.compensation == Compensation.FAILED
+    if again or row.compensation == Compensation.RUNNING:
+        state = replace(state, compensation=Compensation.PENDING)
+    return state
+
+
+def _order_of_undoing(states: Iterable[StepState]) -> list[str]:
+    left = list(states)
+    order: list[str] = []
+    while due := due_compensations(left):
+        order.append(due[0])
+        left = [
+            replace(state, compensation=Compensation.DONE) if state.name == due[0] else state
+            for state in left
+        ]
+    return order
+
+
+def _staying(execution: Execution, states: list[StepState], order: list[str]) -> list[str]:
+    cascade = execution.state().cascade
+    return [
+        state.name
+        for state in reversed(states)
+        if state.status in (StepStatus.DONE, StepStatus.UNKNOWN)
+        and (state.compensation == Compensation.NONE or not cascade)
+        and state.name not in order
+    ]
+
+
+def _preview(execution: Execution, row: StepRun, foresight: Foresight, later: Sequence[str]) -> StepPreview:
+    step = execution.step(row.name)
+    running = row.status == StepStatus.RUNNING
+    if running and execution.run.atomic and not step.external:
+        return StepPreview(step=row.name, by="rollback", running=True)
+    if not step.derives_inverse:
+        known = row.status == StepStatus.DONE
+        return StepPreview(step=row.name, by="compensation", result_known=known, running=running)
+    if running:
+        return StepPreview(step=row.name, by="inverse", running=True)
+    others = [(execution.rows[name].undo, execution.rows[name].key) for name in later]
+    return foresight.of_step(
+        row.name,
+        row.undo,
+        key=row.key,
+        others=[other for other in others if other[0] is not None],
+        sensitive=step.sensitive,
+    )

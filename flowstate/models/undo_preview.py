@@ -1,0 +1,57 @@
+"""What undoing a run would do now, in plain values: for programs, and for pages that ask before they act."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+UndoneBy: TypeAlias = Literal["inverse", "compensation", "rollback", "nothing"]
+RowUndo: TypeAlias = Literal["changed", "deleted", "restored", "unchanged"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldPreview:
+    """One column of a row. Values are texts, as the undo record has them; None is NULL."""
+
+    name: str
+    now: str | None
+    after: str | None
+    expected: str | None = None
+    """What the step had left there; for a counter, whose undo does not ask, None."""
+    conflict: bool = False
+    """Whether somebody else has changed it since."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowPreview:
+    """One row of one table: a row of a model with parents has one for each of its tables."""
+
+    model: str
+    """Such as "shop.Product"."""
+    key: str
+    label: str
+    """What the row calls itself; empty where it is not there."""
+    what: RowUndo
+    fields: tuple[FieldPreview, ...] = ()
+    conflict: str = ""
+    """Why it would be left as it is, in words; empty where it would not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPreview:
+    """One step that was done, or may have been."""
+
+    step: str
+    by: UndoneBy
+    """"inverse" is derived, "compensation" is the user's code, "rollback" that of an atomic run; "nothing"
+    leaves the step as it is."""
+    result_known: bool = True
+    """Whether a compensation would be given the step's result; False where its outcome is unknown."""
+    running: bool = False
+    """Whether the step is still being done: which rows it touches is not known yet."""
+    rows: tuple[RowPreview, ...] = ()
+    """The rows it would change, those in conflict first; not all of them where there are many."""
+    more: int = 0
+    """How many rows more there are."""
+    conflict: str = ""
+    """Why the step could not be undone, in words; empty where it could."""
