@@ -53,6 +53,7 @@ from flowstate.exceptions import (
 from flowstate.workflows import (
     Context,
     CreateStep,
+    DelayStep,
     DeleteStep,
     Retry,
     Step,
@@ -73,6 +74,7 @@ __all__ = [
     "Context",
     "CreateStep",
     "DeclarationInvalid",
+    "DelayStep",
     "DeleteStep",
     "EntityGone",
     "FlowstateError",

@@ -7,6 +7,7 @@ from flowstate.engine.blocks import flush
 from flowstate.engine.execution import Execution
 from flowstate.engine.forward import run_step
 from flowstate.engine.look import Backward, Forward, Next
+from flowstate.engine.waiting import begin_waiting
 
 
 def drive(execution: Execution, following: Next) -> None:
@@ -14,6 +15,8 @@ def drive(execution: Execution, following: Next) -> None:
     flush(execution)
     while following is not None:
         match following:
+            case Forward(step) if execution.step(step).waits:
+                following = begin_waiting(execution, step)
             case Forward(step):
                 following = run_step(execution, step)
             case Backward(step):

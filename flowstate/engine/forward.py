@@ -73,7 +73,7 @@ def run_step(execution: Execution, name: str) -> Next:
         return None
 
 
-def _landed(execution: Execution, row: StepRun) -> bool:
+def landed(execution: Execution, row: StepRun) -> bool:
     """Return whether the journal holds the outcome of this very attempt."""
     rows = StepRun.objects.using(execution.using).filter(pk=row.pk, attempt=row.attempt)
     return rows.exclude(status__in=(StepStatus.RUNNING, StepStatus.READY)).exists()
@@ -95,12 +95,12 @@ def _outside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
             outcome = attempt(execution, row, step, heartbeat=heartbeat)
     except StepInterrupted:
         drop_interrupted(execution.using)
-        return _failed(execution, row, step, _timed_out(row, step), in_doubt=True)
+        return after_failure(execution, row, step, timed_out(row, step), in_doubt=True)
     except FAILURES as err:
         in_doubt = isinstance(err, (*step.unknown_on, ValueNotSerializable, CancelledError))
-        return _failed(execution, row, step, err, in_doubt=in_doubt)
+        return after_failure(execution, row, step, err, in_doubt=in_doubt)
     return in_transaction(
-        execution, lambda: _record(execution, row.name, outcome), landed=lambda: _landed(execution, row)
+        execution, lambda: record_outcome(execution, row.name, outcome), landed=lambda: landed(execution, row)
     )
 
 
@@ -112,19 +112,19 @@ def _inside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
         limit = time_limit(timeout_of(step), interrupts=not joined)
         with refuse_swallowed_errors(execution.using, what), limit:
             outcome = attempt(execution, execution.rows[row.name], step, heartbeat=None)
-        return _record(execution, row.name, outcome)
+        return record_outcome(execution, row.name, outcome)
 
     try:
-        return in_transaction(execution, work, landed=lambda: _landed(execution, row))
+        return in_transaction(execution, work, landed=lambda: landed(execution, row))
     except StepInterrupted:
         drop_interrupted(execution.using)
-        return _failed(execution, row, step, _timed_out(row, step), in_doubt=False)
+        return after_failure(execution, row, step, timed_out(row, step), in_doubt=False)
     except (LostClaim, KeyTaken):
         raise
     except FAILURES as err:
         if joined and is_contention(err):
             raise  # only the caller, whose transaction it is, can start over
-        return _failed(execution, row, step, err, in_doubt=False)
+        return after_failure(execution, row, step, err, in_doubt=False)
 
 
 def attempt(
@@ -157,7 +157,7 @@ def attempt(
     return Outcome(status=StepStatus.DONE, columns=columns)
 
 
-def _record(execution: Execution, name: str, outcome: Outcome) -> Next:
+def record_outcome(execution: Execution, name: str, outcome: Outcome) -> Next:
     """Write the outcome and claim what follows, in the caller's transaction."""
     row = execution.rows[name]
     successor = execution.successor_of(name)
@@ -215,7 +215,7 @@ def _finish(
     return claimed
 
 
-def _failed(
+def after_failure(
     execution: Execution, row: StepRun, step: Step[Any], error: BaseException, *, in_doubt: bool
 ) -> Next:
     """Try again, now or later, while the step's policy allows; otherwise it has failed for good."""
@@ -308,7 +308,8 @@ def failure_of(
     return Outcome(status=status, columns=columns, forgiven=forgiven)
 
 
-def _timed_out(row: StepRun, step: Step[Any]) -> StepTimeout:
+def timed_out(row: StepRun, step: Step[Any]) -> StepTimeout:
+    """Return the error of an attempt that took too long."""
     limit, attempt_number = timeout_of(step), row.failures + 1
     return StepTimeout(f"Step {step.name} took longer than {limit:g} seconds in attempt {attempt_number}.")
 

@@ -20,8 +20,14 @@ from flowstate.engine.hooks import announce, announce_end
 from flowstate.engine.outputs import output_of, record_problem
 from flowstate.exceptions import RunTimeout
 from flowstate.models import Compensation, Run, RunStatus, StepRun, StepStatus, WaitingFor
-from flowstate.models.clock import DbNow, host_now
+from flowstate.models.clock import FAR_FUTURE, DbNow, host_now
 from flowstate.models.step_verbs import Claim
+from flowstate.workflows.steps import Kind
+
+WAITED_FOR = {Kind.DELAY: WaitingFor.TIME}
+"""What a run waits for while one of its steps of this kind does, and nobody works on another."""
+
+_FIRST_SHOWN = (WaitingFor.PERSON, WaitingFor.EVENT, WaitingFor.TIME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +322,8 @@ def _moments_of_others(execution: Execution, claimed: StepRun | None) -> list[da
             continue
         if row.lease_until is not None:
             moments.append(row.lease_until)
+        elif row.status == StepStatus.WAITING:
+            moments.append(row.wake_at or FAR_FUTURE)
         elif row.status == StepStatus.READY or row.compensation == Compensation.PENDING:
             mine_too = claimed is not None and row.wake_at is None and execution.belongs_here(row)
             if not mine_too and (row.status == StepStatus.READY or row.wake_at is not None):
@@ -324,10 +332,13 @@ def _moments_of_others(execution: Execution, claimed: StepRun | None) -> list[da
 
 
 def _waiting_for(execution: Execution) -> WaitingFor:
-    now = host_now()
-    waits = [row for row in execution.rows.values() if row.wake_at is not None and row.wake_at > now]
-    at_work = any(row.lease_until is not None for row in execution.rows.values())
-    return WaitingFor.TIME if waits and not at_work else WaitingFor.NOTHING
+    now, rows = host_now(), execution.rows.values()
+    if any(row.lease_until is not None for row in rows):
+        return WaitingFor.NOTHING
+    waits = {WAITED_FOR.get(Kind(row.kind)) for row in rows if row.status == StepStatus.WAITING}
+    if any(row.wake_at is not None and row.wake_at > now for row in rows if row.status != StepStatus.WAITING):
+        waits.add(WaitingFor.TIME)
+    return next((what for what in _FIRST_SHOWN if what in waits), WaitingFor.NOTHING)
 
 
 def _timeout_words(execution: Execution) -> str:

@@ -222,7 +222,8 @@ def _refuse_misfit(request: Request) -> None:
             "transaction, or call .run() after it, for example in transaction.on_commit."
         )
         raise InsideTransaction(message)
-    handed_over = not request.inline or any(step.background or step.queue for step in declaration.steps)
+    left = any(step.background or step.queue or step.waits for step in declaration.steps)
+    handed_over = not request.inline or left
     retries = [step.retry for step in declaration.steps]
     retries += [step.compensation.retry for step in declaration.steps if step.compensation]
     if handed_over or any(retry is not None and retry.waits for retry in retries):
@@ -238,7 +239,7 @@ def _require_findable(request: Request) -> None:
     if found is not request.workflow:
         message = (
             f"A worker could not find the workflow {name}, so it may only run inline, without background "
-            "steps and retry delays. Define it at the top of a module, or register what a builder made at "
+            "steps, waits and retry delays. Define it at the top of a module, or register what a builder made at "
             "import: flowstate.workflows.registry.register(...)."
         )
         raise WorkflowNotFindable(message)

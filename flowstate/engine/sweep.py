@@ -18,6 +18,7 @@ from flowstate.engine.handover import publish_run
 from flowstate.engine.loading import load
 from flowstate.engine.look import lock_run, look
 from flowstate.engine.recover import recover
+from flowstate.engine.waiting import settle_waits
 from flowstate.exceptions import StepUnknown, WorkflowUnknown
 from flowstate.models import Run, RunStatus, StepRun
 
@@ -60,6 +61,7 @@ def _look_after(execution: Execution) -> None:
     if execution.run.finished:
         return
     recover(execution)
+    settle_waits(execution)
     look(execution)
     queues = _queues_with_work(execution)
     if queues:

@@ -161,6 +161,17 @@ _RUNS = (
     ),
     _of_run(
         "I12",
+        "has a step whose wait is over, but is looked at long after",
+        Q(
+            ~_having(lease_until__isnull=False),
+            _having(status=StepStatus.WAITING, wake_at__lte=DbNow()),
+            status=RunStatus.RUNNING,
+            wake_at__gt=DbNow(LATE),
+        ),
+        SWEEP,
+    ),
+    _of_run(
+        "I12",
         "has a step whose undoing is due, but is looked at long after",
         Q(
             ~_having(lease_until__isnull=False),
@@ -235,7 +246,7 @@ _STEPS = (
     _of_step(
         "I3",
         "was worked on, but never claimed: its token is 0",
-        Q(status__in=(StepStatus.RUNNING, StepStatus.DONE), attempt=0),
+        Q(status__in=(StepStatus.RUNNING, StepStatus.WAITING, StepStatus.DONE), attempt=0),
     ),
     _of_step("I4", "has a lease, but nobody holds it", Q(lease_until__isnull=False) & ~_IN_FLIGHT),
     _of_step("I5", "has no idempotency key", Q(key="")),
@@ -254,6 +265,11 @@ _STEPS = (
         "I9", "is in flight, but its run waits for a person", _IN_FLIGHT & Q(run__status=RunStatus.ATTENTION)
     ),
     _of_step("I12", "is claimed without a lease, so nobody takes it over", _IN_FLIGHT & Q(lease_until=None)),
+    _of_step(
+        "I12",
+        "waits for a time, but for none that will come",
+        Q(kind="delay", status=StepStatus.WAITING, wake_at=None),
+    ),
     _of_step(
         "I12", "is ready from no time on, so nobody claims it", Q(status=StepStatus.READY, wake_at=None)
     ),

@@ -14,6 +14,7 @@ from flowstate.models.clock import DbNow, host_now
 from flowstate.models.processes import own_name
 from flowstate.models.statements import Move, insert, move, move_both
 from flowstate.models.statuses import UNSTARTED, Compensation, StepStatus
+from flowstate.models.wait_verbs import WaitVerbs
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,7 +32,7 @@ class Claim:
     lease: float
 
 
-class StepRunQuerySet(models.QuerySet["StepRun"]):
+class StepRunQuerySet(WaitVerbs, models.QuerySet["StepRun"]):
     """Filters, and the verbs: one compare-and-set UPDATE each, which returns whether it won."""
 
     def for_run(self, run_id: UUID) -> Self:

@@ -10,12 +10,14 @@ from flowstate.workflows.options import Options
 from flowstate.workflows.policies import Retry
 from flowstate.workflows.registry import register
 from flowstate.workflows.steps import Kind, Step, step
+from flowstate.workflows.waits import DelayStep
 from flowstate.workflows.workflow import Workflow
 
 __all__ = [
     "Context",
     "CreateStep",
     "Declaration",
+    "DelayStep",
     "DeleteStep",
     "Kind",
     "Options",

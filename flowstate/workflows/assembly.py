@@ -279,6 +279,12 @@ def refuse_waiting(label: str, meta: Options, steps: Iterable[Step]) -> None:
         if step.background:
             message = f"{label} is atomic, one transaction, so step {step.name!r} cannot be background=True."
             raise DeclarationInvalid(message)
+        if step.waits:
+            message = (
+                f"{label} is atomic, one transaction, so step {step.name!r} cannot be a {step.word}: the transaction "
+                "would stay open while it waits."
+            )
+            raise DeclarationInvalid(message)
         if step.retry is not None and step.retry.waits:
             message = (
                 f"{label} is atomic, one transaction, so step {step.name!r} cannot wait between its attempts: "

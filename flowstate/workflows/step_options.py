@@ -57,6 +57,23 @@ class StepOptions(TypedDict, total=False):
     sensitive: bool | Iterable[str]
 
 
+class WaitOptions(TypedDict, total=False):
+    """What a step that waits takes beside what is its own; how long it waits is not how long an attempt takes."""
+
+    name: str
+    depends_on: DependsOn
+    retry: Retry | None
+    optional: bool
+    when: Condition
+    unless: Condition
+    default: Any
+    reason: str
+    background: bool
+    queue: str | None
+    raises: Iterable[type[Exception]]
+    sensitive: bool | Iterable[str]
+
+
 class FunctionOptions(StepOptions, total=False):
     """What a step that calls a function takes."""
 

@@ -58,6 +58,8 @@ class Kind(StrEnum):
     UPDATE = "update"
     # Deletes rows; the inverse brings them back.
     DELETE = "delete"
+    # Waits for a time.
+    DELAY = "delay"
 
 
 class Step(Generic[Result_co]):
@@ -187,6 +189,11 @@ class Step(Generic[Result_co]):
     def transactional(self) -> bool:
         """Whether its effects commit together with its journal row."""
         return not self.external
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is for something outside the run to say when it is done."""
+        return False
 
     @property
     def derives_inverse(self) -> bool:

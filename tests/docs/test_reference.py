@@ -20,11 +20,10 @@ WORKFLOWS = ROOT / "docs" / "guide" / "workflows.md"
 
 # Declared for what is not offered yet; to be taken out of here and described when it is.
 NOT_YET = {
-    "waiting",
     "waived",
     "event",
 }
-RESERVED = ("ChoiceStep", "ApprovalStep", "EventStep", "DelayStep", "BatchStep", "WorkflowStep")
+RESERVED = ("ChoiceStep", "ApprovalStep", "EventStep", "BatchStep", "WorkflowStep")
 
 
 def rows(page: Path, heading: str = "") -> list[list[str]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import F
 
-from flowstate import Action, Context, CreateStep, StepError, UpdateStep, Workflow, allow_any, step
+from flowstate import Action, Context, CreateStep, DelayStep, StepError, UpdateStep, Workflow, allow_any, step
 from flowstate.actions.bound import BoundAction
 from tests.faults import ledger
 from tests.kiosk.models import Sale
@@ -70,6 +70,26 @@ class Doomed(Journey):
         if FAILING:
             FAILING[0]()
         raise Refused
+
+
+class Patient(Workflow):
+    """Takes stock, waits, and then charges, books and marks."""
+
+    reserve = Journey.reserve
+    pause = DelayStep(50)
+
+    @step
+    def charge(self, ctx: Context[Sale]) -> str:
+        return interrupted(ledger.call(ctx.idempotency_key))
+
+    @charge.compensate
+    def refund(self, ctx: Context[Sale], reference: str | None) -> None:
+        ledger.undo(ctx.forward_key, ctx.idempotency_key)
+
+    receipt = CreateStep(
+        "kiosk.Receipt", values=lambda ctx: {"sale_id": ctx.entity_id, "reference": ctx.results["charge"]}
+    )
+    mark = UpdateStep(values={"status": "paid"})
 
 
 class InOne(Workflow):

@@ -25,7 +25,7 @@ from flowstate.models import Run
 from flowstate.models.clock import FAR_FUTURE, shift_clock
 from tests.faults import journeys, post
 from tests.faults.afterwards import QUANTITY, STOCK, broken, complaints, recover_all
-from tests.faults.journeys import Doomed, DoomedInOne, InOne, Journey, action_on
+from tests.faults.journeys import Doomed, DoomedInOne, InOne, Journey, Patient, action_on
 from tests.faults.plug import Plug, in_child, killed
 from tests.kiosk.models import Product, Sale
 
@@ -79,6 +79,15 @@ def take_over(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
     post.deliver()
 
 
+def wait(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
+    """Die while a wait begins, while it is swept when its time has come, and while its run goes on."""
+    plug.arm()
+    carry_run(str(enqueue(sale, workflow).pk), queue="flowstate")
+    shift_clock(60)
+    sweep()
+    post.deliver()
+
+
 def cancel(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
     """Die while somebody cancels a run that has been worked on and waits for nothing but a worker."""
     run = enqueue(sale, workflow)
@@ -107,6 +116,7 @@ SCENARIOS = {
     "taken over": Scenario(workflow=Journey, work=take_over, ends=("succeeded",), deaths=2),
     "atomic": Scenario(workflow=InOne, work=start_and_carry, ends=("succeeded",), outside=("charge",)),
     "atomic undone": Scenario(workflow=DoomedInOne, work=undo, ends=("compensated",), outside=("charge",)),
+    "waited": Scenario(workflow=Patient, work=wait, ends=("succeeded",), outside=("charge",)),
     "cancelled": Scenario(workflow=Journey, work=cancel, ends=("cancelled", "succeeded")),
 }
 

@@ -27,7 +27,7 @@ _FINISHED, _WAITING, _QUEUED = "0180", "0181", "0182"
 
 _STEPS = {
     _FINISHED: (["done", "done", "done"], "NULL"),
-    _WAITING: (["done", "ready", "blocked"], "CASE s WHEN 1 THEN now() + interval '1 year' END"),
+    _WAITING: (["done", "waiting", "blocked"], "CASE s WHEN 1 THEN now() + interval '1 year' END"),
     _QUEUED: (["ready", "blocked", "blocked"], "CASE s WHEN 0 THEN timestamptz '2022-01-01 UTC' END"),
 }
 """The status of the steps of such a run, and from when on they may be claimed."""

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from django.contrib.auth.models import User
 
-from flowstate import SYSTEM, AlreadyRunning, Step, StepError
+from flowstate import SYSTEM, AlreadyRunning, CreateStep, DelayStep, Step, StepError, Workflow
 from flowstate.engine import carry
 from flowstate.engine.carry import _due, carry_run, carry_step, drain
 from flowstate.engine.recover import end_leases_of_the_gone
@@ -57,6 +57,17 @@ class Hours(Single):
 def drained() -> int:
     """Carry what is due, as a worker that was woken."""
     return drain(QUEUE, wake_next=lambda: None, stopping=lambda: False)
+
+
+class Paused(Workflow):
+    """Waits for an hour between two rows."""
+
+    class Meta:
+        exclusive = None
+
+    one = CreateStep("kiosk.Entry", values={"what": "one"})
+    pause = DelayStep(timedelta(hours=1))
+    two = CreateStep("kiosk.Entry", values={"what": "two"})
 
 
 class Stage:
@@ -159,6 +170,14 @@ class Stage:
         assert sweep() == 1
         assert carry_run(str(run.pk), queue=QUEUE) == "succeeded"
         shift_clock(-2)
+
+    def wait_for_a_time(self) -> None:
+        run = Paused.run(user=SYSTEM)
+        assert sweep() == 0
+        shift_clock(3601)
+        assert sweep() == 1
+        assert carry_run(str(run.pk), queue=QUEUE) == "succeeded"
+        shift_clock(-3601)
 
     def end_leases_of_the_gone(self) -> None:
         end_leases_of_the_gone(self.using)

@@ -33,6 +33,21 @@ FORWARD: dict[str, tuple[StepStatus, Verb, StepStatus]] = {
         lambda row: rows.finish(row.pk, attempt=row.attempt, status=StepStatus.DONE, at=ENDED_AT),
         StepStatus.DONE,
     ),
+    "begin_waiting": (
+        StepStatus.RUNNING,
+        lambda row: rows.begin_waiting(row.pk, attempt=row.attempt, until=9),
+        StepStatus.WAITING,
+    ),
+    "settle_waiting": (
+        StepStatus.WAITING,
+        lambda row: rows.settle_waiting(row.pk, attempt=row.attempt, status=StepStatus.DONE, at=ENDED_AT),
+        StepStatus.DONE,
+    ),
+    "wait_again": (
+        StepStatus.WAITING,
+        lambda row: rows.wait_again(row.pk, attempt=row.attempt, delay=9),
+        StepStatus.READY,
+    ),
     "retry_later": (
         StepStatus.RUNNING,
         lambda row: rows.retry_later(row.pk, attempt=row.attempt, delay=9, uncertain=False),

@@ -74,6 +74,12 @@ PLANTED: list[tuple[str, str, Callable[[], Any]]] = [
     ("I12", "a step that is due", lambda: alone({**RUNNING, "wake_at": late(600)}, status="ready")),
     (
         "I12",
+        "whose wait is over",
+        lambda: alone({**RUNNING, "wake_at": late(600)}, status="waiting", kind="delay", wake_at=late(-1)),
+    ),
+    ("I12", "for none that will come", lambda: alone(RUNNING, status="waiting", kind="delay")),
+    (
+        "I12",
         "whose undoing is due",
         lambda: alone({"status": "compensating", "wake_at": late(600)}, **DONE),
     ),

@@ -1,0 +1,112 @@
+"""Workflows that wait: found by their path, scripted by the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from flowstate import Context, DelayStep, Retry, Step, UpdateStep, Workflow, step
+from tests.kiosk.returns import called
+from tests.kiosk.workflows import diary_step
+
+HOUR, DAY = 3600.0, 86400.0
+
+given: list[Callable[[Any], Any]] = []
+"""What the functions of waiting steps do next, one per call."""
+
+
+def scripted(ctx: Any) -> Any:
+    return given.pop(0)(ctx)
+
+
+class Paused(Workflow):
+    """Two steps with an hour between them."""
+
+    class Meta:
+        exclusive = None
+
+    one = diary_step("one")
+    pause = DelayStep(timedelta(hours=1))
+    two = diary_step("two")
+
+
+class Reminder(Workflow):
+    """Rows only, and a day between them."""
+
+    class Meta:
+        exclusive = None
+
+    begin = UpdateStep(values={"status": "open"})
+    wait = DelayStep(timedelta(days=1))
+    remind = UpdateStep(values={"status": "reminded"})
+
+
+class UntilThen(Workflow):
+    """Waits for a moment that a step before has found out."""
+
+    class Meta:
+        exclusive = None
+
+    @step
+    def then(self, ctx: Context[Any]) -> datetime:
+        return timezone.now() + timedelta(hours=2)
+
+    pause = DelayStep(lambda ctx: ctx.results["then"])
+
+
+class Scripted(Workflow):
+    """Waits for whatever the test says, tries that again once, and goes on."""
+
+    class Meta:
+        exclusive = None
+
+    one = diary_step("one")
+    pause = DelayStep(scripted, retry=Retry(max_attempts=2, delay=0))
+    two = diary_step("two")
+
+
+class Conditional(Workflow):
+    """Waits only if the test says so."""
+
+    class Meta:
+        exclusive = None
+
+    pause = DelayStep(HOUR, when=scripted, default="skipped")
+    two = Step("two", lambda ctx: ctx.results["pause"])
+
+
+class InTime(Workflow):
+    """Must end within an hour, but waits for a day."""
+
+    class Meta:
+        timeout = timedelta(hours=1)
+        exclusive = None
+
+    one = diary_step("one")
+    pause = DelayStep(DAY)
+
+
+class Beside(Workflow):
+    """A branch that waits and one that works; both are needed."""
+
+    class Meta:
+        exclusive = None
+
+    begin = diary_step("begin")
+    pause = DelayStep(HOUR, depends_on=begin)
+    work = Step("work", lambda ctx: called(ctx, "work"), depends_on=begin)
+    join = diary_step("join", depends_on=[pause, work])
+
+
+class Twice(Workflow):
+    """Two timers at the same time, of which one is longer."""
+
+    class Meta:
+        exclusive = None
+
+    short = DelayStep(HOUR, depends_on=())
+    long = DelayStep(2 * HOUR, depends_on=())
+    join = diary_step("join", depends_on=[short, long])
