@@ -31,6 +31,7 @@ from flowstate.exceptions import (
     IdempotencyKeyReused,
     InputInvalid,
     InsideTransaction,
+    OptionUnknown,
     RowLimitExceeded,
     RowMissing,
     RowProtected,
@@ -51,6 +52,7 @@ from flowstate.exceptions import (
     WorkflowUnknown,
 )
 from flowstate.workflows import (
+    ChoiceStep,
     Context,
     CreateStep,
     DelayStep,
@@ -70,6 +72,7 @@ __all__ = [
     "ActionDenied",
     "Actions",
     "AlreadyRunning",
+    "ChoiceStep",
     "CompensationFailed",
     "Context",
     "CreateStep",
@@ -82,6 +85,7 @@ __all__ = [
     "IdempotencyKeyReused",
     "InputInvalid",
     "InsideTransaction",
+    "OptionUnknown",
     "Retry",
     "RowLimitExceeded",
     "RowMissing",

@@ -188,6 +188,13 @@ class ValueNotSerializable(StepError):
     default_code = "value_not_serializable"
 
 
+class OptionUnknown(StepError):
+    """A choice was answered by something that is none of its options; the message names answer and options."""
+
+    status_code = 500
+    default_code = "option_unknown"
+
+
 class StepTimeout(StepError):
     """An attempt took longer than the step's timeout; the message names step, limit and attempt."""
 

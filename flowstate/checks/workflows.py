@@ -63,7 +63,7 @@ def _loose_ends(workflow: type[Workflow]) -> Iterator[checks.Warning]:
 
 
 def _reading(action: BoundAction, workflow: type[Workflow]) -> Iterator[Error]:
-    writing = [step.name for step in workflow.declaration.steps if step.transactional or step.compensable]
+    writing = [step.name for step in workflow.declaration.steps if step.writes or step.compensable]
     if "GET" in action.action.methods and writing:
         yield Error(
             f"The action {action.name!r} answers GET but is there to change something in {', '.join(writing)}.",

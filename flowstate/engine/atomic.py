@@ -31,13 +31,14 @@ from flowstate.engine.forward import FAILURES, Outcome, attempt, failure_of
 from flowstate.engine.guard import refuse_swallowed_errors
 from flowstate.engine.hooks import announce_end, announce_step_done, announce_step_failed
 from flowstate.engine.look import Next, lock_run, look, read_steps, stop
-from flowstate.engine.new_run import new_rows
+from flowstate.engine.new_run import new_rows, skip_untaken
 from flowstate.engine.outputs import output_of, record_problem
 from flowstate.engine.time_limit import time_limit
 from flowstate.exceptions import RunTimeout, StepInterrupted, StepTimeout, ValueNotSerializable
 from flowstate.models import EventKind, Run, RunEvent, RunStatus, StepRun, StepStatus
 from flowstate.models.clock import DbNow, host_now
 from flowstate.models.processes import own_name
+from flowstate.workflows.choices import ChoiceStep
 from flowstate.workflows.steps import Step
 
 ROLLED_BACK = "rolled back with the whole run"
@@ -98,10 +99,13 @@ def _carry_out(execution: Execution, started: float) -> None:
         _insert_run(execution)
     if not execution.journaled:
         execution.announce_start()
+    skip_untaken(execution)  # an inherited choice has been answered already
     for name in execution.declaration.order:
-        if name not in execution.inherited:
+        if not execution.rows[name].settled:
             _refuse_late(execution, started, name)
             _carry_out_step(execution, execution.rows[name], execution.step(name))
+            if isinstance(execution.step(name), ChoiceStep):
+                skip_untaken(execution)
     _end(execution)
 
 

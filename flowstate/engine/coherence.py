@@ -13,10 +13,11 @@ from typing import Any
 
 from flowstate.actions.resolve import find_workflow
 from flowstate.engine.backward import DEFAULT_RETRY
+from flowstate.engine.branches import StepState, leads_nowhere
 from flowstate.exceptions import FlowstateError
 from flowstate.models import Compensation, RunStatus, StepStatus
 from flowstate.models.invariants import BY_HAND, REPORT
-from flowstate.models.statuses import SETTLED
+from flowstate.models.statuses import BRANCH, SETTLED, UNSTARTED
 from flowstate.workflows.graph import ancestors
 from flowstate.workflows.steps import Step
 from flowstate.workflows.workflow import Declaration
@@ -34,7 +35,9 @@ class StepFacts:
     name: str
     key: str
     depends_on: list[str]
+    branches: dict[str, list[str]] | None
     status: str
+    reason: str
     compensation: str
     failures: int
     compensation_failures: int
@@ -46,6 +49,8 @@ class StepFacts:
     run__workflow: str
     run__version: int
     run__atomic: bool
+    taken: str | None
+    """Of a choice: the option that it took."""
     reopened: bool
     """Whether a person had failed compensations tried again: they come after those that they held back."""
 
@@ -53,6 +58,23 @@ class StepFacts:
     def own(self) -> bool:
         """Whether this run did the step, rather than take it over from one that it retries."""
         return self.key == f"{self.run_id}:{self.name}"
+
+    @property
+    def left_out(self) -> bool:
+        """Whether it was skipped since it stands on a branch that was not taken."""
+        return self.status == StepStatus.SKIPPED and self.reason.startswith(BRANCH)
+
+    @property
+    def state(self) -> StepState:
+        """What `decide` would judge."""
+        return StepState(
+            name=self.name,
+            status=self.status,
+            compensation=self.compensation,
+            depends_on=tuple(self.depends_on),
+            branches=self.branches or {},
+            taken=self.taken,
+        )
 
     @property
     def in_flight(self) -> bool:
@@ -98,6 +120,7 @@ def incoherences(steps: list[StepFacts], skew: timedelta) -> Iterator[Finding]:
         yield from _of_end(steps, declaration)
     for step in steps:
         yield from _of_start(step, by_name, skew)
+        yield from _of_branch(step, by_name)
         yield from _of_undoing(step, [by_name[name] for name in ancestors(graph, step.name)], skew)
         if declaration is not None:
             yield from _of_declaration(step, declaration)
@@ -113,6 +136,19 @@ def _of_start(step: StepFacts, by_name: Steps, skew: timedelta) -> Iterator[Find
             yield "I6", step, f"was started although {name}, on which it depends, is {needed.status}", REPORT
         elif _before(step.started_at, needed.ended_at, skew):
             yield "I6", step, f"was started before {name}, on which it depends, had ended", REPORT
+
+
+def _of_branch(step: StepFacts, by_name: Steps) -> Iterator[Finding]:
+    """I6: of the steps below a choice, those of the option taken run, and no others."""
+    if not step.own or not step.depends_on or (step.status in _WAITS and not step.left_out):
+        return
+    left_out = [name for name, other in by_name.items() if other.left_out]
+    needed = [by_name[name].state for name in step.depends_on]
+    nowhere = all(leads_nowhere(step.state, other, left_out) for other in needed)
+    if step.left_out and not nowhere:
+        yield "I6", step, "was skipped for its branch, but a branch that was taken leads to it", REPORT
+    elif nowhere and not step.left_out and step.status not in UNSTARTED:
+        yield "I6", step, f"is {step.status}, but no branch that was taken leads to it", REPORT
 
 
 def _of_undoing(step: StepFacts, needed: list[StepFacts], skew: timedelta) -> Iterator[Finding]:

@@ -170,7 +170,7 @@ class RowSource:
 
     def _has_value(self, row: StepRun) -> bool:
         if row.status in (StepStatus.DONE, StepStatus.SKIPPED):
-            return True
+            return not row.left_out
         return (
             row.optional
             and row.status in (StepStatus.FAILED, StepStatus.UNKNOWN)

@@ -6,20 +6,11 @@ it (`look.py`) writes what it says with compare-and-set verbs, so that a second 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flowstate.models.statuses import SETTLED, Compensation, RunStatus, StepStatus
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepState:
-    """What the journal says of a step."""
-
-    name: str
-    status: str
-    compensation: str
-    depends_on: tuple[str, ...] = ()
+from flowstate.engine.branches import StepState, untaken
+from flowstate.models.statuses import Compensation, RunStatus, StepStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +28,13 @@ class Advance:
     """Let these steps, whose dependencies have all settled, be claimed; the run goes on."""
 
     ready: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Skip these steps, each for its reason, and ask again: no taken branch leads to them."""
+
+    skipped: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ class Rest:
     """Others are at work, or the run has ended."""
 
 
-Decision = Advance | Undo | End | Attention | Rest
+Decision = Advance | Leave | Undo | End | Attention | Rest
 
 
 def decide(run: RunState) -> Decision:
@@ -76,7 +74,10 @@ def decide(run: RunState) -> Decision:
 
 
 def _forward(run: RunState) -> Decision:
-    settled = {step.name for step in run.steps if step.status in SETTLED}
+    skipped = untaken(run.steps)
+    if skipped:
+        return Leave(skipped)
+    settled = {step.name for step in run.steps if step.settled}
     if len(settled) == len(run.steps):
         return End(RunStatus.SUCCEEDED)
     return Advance(
@@ -122,7 +123,7 @@ def end_of_undoing(run: RunState) -> RunStatus:
 
 
 def sole_successor(
-    name: str, dependents: Sequence[str], dependencies_of: dict[str, tuple[str, ...]]
+    name: str, dependents: Sequence[str], dependencies_of: Mapping[str, tuple[str, ...]]
 ) -> str | None:
     """Return the one step that only waits for this one, if that is all that follows from it.
 

@@ -12,12 +12,13 @@ from django.db import IntegrityError
 
 from flowstate.actions.bound import BoundAction
 from flowstate.conf import settings
-from flowstate.engine.decide import RunState, StepState, sole_successor
+from flowstate.engine.branches import StepState
+from flowstate.engine.decide import RunState, sole_successor
 from flowstate.engine.handover import publish_step, wake
 from flowstate.exceptions import StepUnknown
 from flowstate.models import Run, RunStatus, StepRun, StepStatus
 from flowstate.workflows.graph import dependents
-from flowstate.workflows.steps import Step
+from flowstate.workflows.steps import Kind, Step
 from flowstate.workflows.workflow import Declaration, Workflow
 
 UNREAD: Any = object()
@@ -82,7 +83,9 @@ class Execution:
             self._dependencies = {row.name: tuple(row.depends_on) for row in self.rows.values()}
             self._dependents = dependents(self._dependencies)
         successor = sole_successor(name, self._dependents[name], self._dependencies)
-        return None if successor is None else self.rows[successor]
+        if successor is None or self.rows[successor].branches:  # the branch may not have been taken
+            return None
+        return self.rows[successor]
 
     def all_settled_but(self, row: StepRun) -> bool:
         """Return whether the run goes on and, as far as is known, only this step is left to settle."""
@@ -101,6 +104,8 @@ class Execution:
                     status=row.status,
                     compensation=row.compensation,
                     depends_on=tuple(row.depends_on),
+                    branches=row.branches or {},
+                    taken=row.result_json if row.kind == Kind.CHOICE else None,
                 )
                 for row in self.rows.values()
             ),

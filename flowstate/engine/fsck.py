@@ -16,6 +16,7 @@ from django.db.models import Exists, OuterRef
 from flowstate.engine.coherence import StepFacts, incoherences
 from flowstate.models import EventKind, Run, RunEvent, StepRun
 from flowstate.models.invariants import INVARIANTS, Broken
+from flowstate.workflows.steps import Kind
 
 PAGE = 500
 """Runs whose steps are in memory at the same time."""
@@ -23,7 +24,7 @@ PAGE = 500
 SKEW = timedelta(seconds=5)
 """How far the clocks of the hosts may be apart whose times are compared."""
 
-_COLUMNS = [item.name for item in fields(StepFacts)]
+_COLUMNS = [item.name for item in fields(StepFacts) if item.name != "taken"]
 
 
 def find_broken(*, using: str, limit: int = 100, skew: timedelta = SKEW) -> Iterator[Broken]:
@@ -55,8 +56,12 @@ def _runs(using: str) -> Iterator[list[StepFacts]]:
     reopened = Exists(RunEvent.objects.filter(run=OuterRef("run"), kind=EventKind.RETRY_REQUESTED))
     rows = StepRun.objects.using(using).annotate(reopened=reopened).order_by("run_id", "seq")
     for first, last in _pages(using):
-        page = rows.filter(run_id__gte=first, run_id__lte=last).values(*_COLUMNS)
-        for _run, steps in groupby((StepFacts(**row) for row in page), key=lambda step: step.run_id):
+        page = list(rows.filter(run_id__gte=first, run_id__lte=last).values(*_COLUMNS))
+        # After the page: what a choice took does not change any more, and other results may be large.
+        choices = StepRun.objects.using(using).filter(run_id__gte=first, run_id__lte=last, kind=Kind.CHOICE)
+        taken = dict(choices.values_list("pk", "result_json"))
+        facts = (StepFacts(**row, taken=taken.get(row["pk"])) for row in page)
+        for _run, steps in groupby(facts, key=lambda step: step.run_id):
             yield list(steps)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from django.db.models.functions import Least
 from django.db.models.lookups import GreaterThan
 
 from flowstate.conf import settings
-from flowstate.engine.decide import Advance, Attention, End, Rest, Undo, decide
+from flowstate.engine.decide import Advance, Attention, End, Leave, Rest, Undo, decide
 from flowstate.engine.errors import describe
 from flowstate.engine.execution import Execution
 from flowstate.engine.handover import publish_step
@@ -67,6 +67,9 @@ def _act(execution: Execution) -> Next:
             if _deadline_passed(execution):
                 return stop(execution, RunTimeout(_timeout_words(execution)), step="")
             return _advance(execution, ready)
+        case Leave(skipped):
+            leave_out(execution, skipped)
+            return _act(execution)
         case Undo(due):
             return _undo(execution, due)
         case End(status):
@@ -76,6 +79,17 @@ def _act(execution: Execution) -> Next:
         case Rest():
             _plan_wake_up(execution)
     return None
+
+
+def leave_out(execution: Execution, skipped: Mapping[str, str]) -> None:
+    """Skip the steps, each for its reason."""
+    reasons: dict[str, list[StepRun]] = {}
+    for name, reason in skipped.items():
+        reasons.setdefault(reason, []).append(execution.rows[name])
+    for reason, rows in reasons.items():
+        StepRun.objects.using(execution.using).leave_out([row.pk for row in rows], reason=reason)
+        for row in rows:
+            row.reflect(status=StepStatus.SKIPPED, reason=reason, ended_at=host_now())
 
 
 def proceed(

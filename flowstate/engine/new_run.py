@@ -11,9 +11,10 @@ from django.db import models
 from flowstate.actions.bound import BoundAction
 from flowstate.actions.system import SYSTEM
 from flowstate.conf import settings
+from flowstate.engine.branches import untaken
 from flowstate.engine.execution import Execution
 from flowstate.models import Compensation, Run, StepRun, StepStatus
-from flowstate.models.clock import DbNow
+from flowstate.models.clock import DbNow, host_now
 from flowstate.models.identifiers import new_run_id
 from flowstate.models.processes import own_name
 from flowstate.models.values import encode
@@ -69,6 +70,7 @@ def _new_row(run: Run, step: Step[Any], seq: int) -> StepRun:
         "name": step.name,
         "kind": step.kind,
         "depends_on": list(step.depends_on),
+        "branches": {name: list(followed) for name, followed in step.branches.items()} or None,
         "optional": step.optional,
         "background": step.background or step.queue is not None,
         "queue": step.queue or "",
@@ -118,12 +120,19 @@ def open_inline(execution: Execution) -> StepRun | None:
 
 def open_for_workers(execution: Execution) -> None:
     """Let the steps that wait for nothing any more be claimed by whoever looks at the run."""
+    skip_untaken(execution)
     settled = {row.name for row in execution.rows.values() if row.settled}
     for row in execution.rows.values():
         if row.name not in settled and settled.issuperset(row.depends_on):
             row.reflect(status=StepStatus.READY, wake_at=DbNow())
     head_start = 0.0 if execution.action is None else execution.action.action.head_start
     execution.run.reflect(wake_at=DbNow(-head_start))
+
+
+def skip_untaken(execution: Execution) -> None:
+    """Let the steps be skipped, in memory, that no taken branch leads to."""
+    for name, reason in untaken(execution.state().steps).items():
+        execution.rows[name].reflect(status=StepStatus.SKIPPED, reason=reason, ended_at=host_now())
 
 
 def default_lease() -> float:

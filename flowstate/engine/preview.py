@@ -8,7 +8,8 @@ from dataclasses import replace
 from django.db import router
 
 from flowstate.engine import entities
-from flowstate.engine.decide import StepState, due_compensations
+from flowstate.engine.branches import StepState
+from flowstate.engine.decide import due_compensations
 from flowstate.engine.entities.foresight import Foresight
 from flowstate.engine.execution import Execution
 from flowstate.engine.loading import load

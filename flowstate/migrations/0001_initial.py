@@ -83,6 +83,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=100, verbose_name='step')),
                 ('kind', models.CharField(max_length=20, verbose_name='kind')),
                 ('depends_on', models.JSONField(default=list, verbose_name='depends on')),
+                ('branches', models.JSONField(blank=True, null=True, verbose_name='follows')),
                 ('optional', models.BooleanField(default=False, verbose_name='optional')),
                 ('background', models.BooleanField(default=False, verbose_name='in the background')),
                 ('queue', models.CharField(blank=True, default='', max_length=100, verbose_name='queue')),

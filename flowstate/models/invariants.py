@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.db import models
@@ -16,7 +18,16 @@ from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, OuterR
 
 from flowstate.models.clock import DbNow
 from flowstate.models.run import Run
-from flowstate.models.statuses import ENDED, LIVE, UNSTARTED, Compensation, RunStatus, StepStatus
+from flowstate.models.statuses import (
+    BRANCH,
+    CONDITIONS,
+    ENDED,
+    LIVE,
+    UNSTARTED,
+    Compensation,
+    RunStatus,
+    StepStatus,
+)
 from flowstate.models.step_run import StepRun
 
 LATE = 300.0
@@ -84,7 +95,8 @@ _UNDONE = Q(compensation__in=(Compensation.DONE, Compensation.WAIVED))
 _TRIED = Q(compensation__in=(Compensation.RUNNING, Compensation.DONE, Compensation.FAILED))
 _AT_WORK = (RunStatus.RUNNING, RunStatus.COMPENSATING)
 _BADLY = (RunStatus.FAILED, RunStatus.COMPENSATED)
-_ROW_KINDS = ("create", "update", "delete", "transactional")
+_ROW_KINDS = ("create", "update", "delete", "transactional", "choice")
+_SAYS_WHY = reduce(or_, (Q(reason__startswith=words) for words in (*CONDITIONS, BRANCH)))
 _LEASE_LONG_OVER = ExpressionWrapper(
     OuterRef("wake_at") - timedelta(seconds=LATE), output_field=DateTimeField()
 )
@@ -332,6 +344,11 @@ _STEPS = (
             Q(attempt__lt=F("failures") + F("lost"))
             | Q(compensation_attempt__lt=F("compensation_failures") + F("compensation_lost"))
         ),
+    ),
+    _of_step(
+        "I27",
+        "was skipped, but says neither by which condition nor for which branch",
+        Q(status=StepStatus.SKIPPED) & ~_SAYS_WHY,
     ),
     _of_step(
         "I27",

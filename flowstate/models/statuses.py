@@ -74,6 +74,12 @@ class WaitingFor(models.TextChoices):
     TIME = "time", _("a time")
 
 
+CONDITIONS = ("when is false", "unless is true")
+"""How the `reason` of a step begins that its own condition left out."""
+
+BRANCH = "branch: "
+"""How the `reason` of a step begins that stands on a branch which was not taken."""
+
 LIVE = (RunStatus.RUNNING, RunStatus.COMPENSATING, RunStatus.ATTENTION)
 ENDED = (RunStatus.SUCCEEDED, RunStatus.COMPENSATED, RunStatus.FAILED, RunStatus.CANCELLED)
 UNSTARTED = (StepStatus.BLOCKED, StepStatus.READY, StepStatus.WAITING)

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from flowstate.models.statuses import Compensation, StepStatus
+from flowstate.models.statuses import BRANCH, Compensation, StepStatus
 from flowstate.models.step_verbs import StepRunQuerySet
 from flowstate.models.values import decode
 
@@ -30,6 +30,7 @@ class StepRun(models.Model):
     name = models.CharField(_("step"), max_length=100)
     kind = models.CharField(_("kind"), max_length=20)
     depends_on = models.JSONField(_("depends on"), default=list)
+    branches = models.JSONField(_("follows"), null=True, blank=True)
     optional = models.BooleanField(_("optional"), default=False)
     background = models.BooleanField(_("in the background"), default=False)
     queue = models.CharField(_("queue"), max_length=100, blank=True, default="")
@@ -91,6 +92,11 @@ class StepRun(models.Model):
         for name, value in columns.items():
             # As read from the database: the plain word, not the member of the enumeration.
             setattr(self, name, value.value if isinstance(value, models.TextChoices) else value)
+
+    @property
+    def left_out(self) -> bool:
+        """Whether it was skipped since it stands on a branch that was not taken."""
+        return self.status == StepStatus.SKIPPED and self.reason.startswith(BRANCH)
 
     @property
     def result(self) -> Any:

@@ -100,6 +100,12 @@ class StepRunQuerySet(WaitVerbs, models.QuerySet["StepRun"]):
             self.filter(pk=pk, status=StepStatus.BLOCKED), status=StepStatus.READY, wake_at=DbNow()
         )
 
+    def leave_out(self, pks: Collection[int], *, reason: str) -> int:
+        """Skip blocked steps that no taken branch leads to; return how many."""
+        return self.filter(pk__in=pks, status=StepStatus.BLOCKED).update(
+            status=StepStatus.SKIPPED, reason=reason, ended_at=host_now()
+        )
+
     def finish(self, pk: int, *, attempt: int, status: StepStatus, at: datetime, **outcome: Any) -> bool:
         """Settle a claimed step as done, skipped, failed or unknown; `outcome` are its other columns."""
         return move(self, _finishing(pk, attempt, {"status": status, "ended_at": at, **outcome}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowstate.workflows.builder import WorkflowBuilder
+from flowstate.workflows.choices import ChoiceStep
 from flowstate.workflows.context import Context
 from flowstate.workflows.declaration import Declaration
 from flowstate.workflows.entities import CreateStep, DeleteStep, UpdateStep
@@ -14,6 +15,7 @@ from flowstate.workflows.waits import DelayStep
 from flowstate.workflows.workflow import Workflow
 
 __all__ = [
+    "ChoiceStep",
     "Context",
     "CreateStep",
     "Declaration",

@@ -8,11 +8,11 @@ from types import FunctionType
 from typing import Any, Final
 
 from flowstate.exceptions import DeclarationInvalid
-from flowstate.workflows import graph
 from flowstate.workflows.compensations import Compensation, Mark, described, marks_of
 from flowstate.workflows.declaration import declaration_of
+from flowstate.workflows.dependencies import After, Dependencies
 from flowstate.workflows.options import Options
-from flowstate.workflows.step_options import UNSET, checked_name
+from flowstate.workflows.step_options import checked_name
 from flowstate.workflows.steps import Step
 
 
@@ -52,6 +52,8 @@ class Assembly:
             name: value for name, value in self.body.items() if isinstance(value, Step)
         }
         self.marks: Final = [(name, mark) for name, value in self.body.items() for mark in marks_of(value)]
+        compensating = [item for name, _mark in self.marks for item in (name, self.body[name])]
+        self.dependencies: Final = Dependencies(label, self.inherited, self.own, compensating)
 
     def steps(self) -> tuple[Step, ...]:
         """Return the bound steps in declared order. Raises DeclarationInvalid."""
@@ -60,9 +62,8 @@ class Assembly:
         for name, step in self.own.items():
             self._refuse_name(name, step)
         compensations = self._compensations()
-        names = list(dict.fromkeys([*self.inherited, *self.own]))
-        after = self._dependencies(names)
-        return tuple(self._placed(name, after[name], compensations[name]) for name in names)
+        after = self.dependencies.found()
+        return tuple(self._placed(name, after[name], compensations[name]) for name in after)
 
     # --- parents -------------------------------------------------------------------------------
 
@@ -120,65 +121,6 @@ class Assembly:
             message = f"{self.label}: the step {name!r} is also named {written!r}; in a class the attribute is the name."
             raise DeclarationInvalid(message)
 
-    # --- order ---------------------------------------------------------------------------------
-
-    def _dependencies(self, names: list[str]) -> dict[str, tuple[str, ...]]:
-        found: dict[str, tuple[str, ...]] = {}
-        for above, name in zip([None, *names], names, strict=False):
-            own = self.own.get(name)
-            if own is not None and own.after is not UNSET:
-                found[name] = self._named(name, own.after, names)
-            elif name in self.inherited:
-                found[name] = self.inherited[name].depends_on
-            else:
-                found[name] = (above,) if above else ()
-        circle = graph.cycle(found)
-        if circle:
-            message = f"{self.label}: these steps wait for each other: {' -> '.join(circle)}."
-            raise DeclarationInvalid(message)
-        return found
-
-    def _named(self, name: str, after: Any, names: list[str]) -> tuple[str, ...]:
-        """Return `depends_on=` as names in declared order."""
-        what = f"{self.label}: depends_on of step {name!r}"
-        if isinstance(after, str | Step):
-            after = [after]
-        if not isinstance(after, list | tuple | set | frozenset):
-            message = f"{what} is a step, a name, or a list of them (empty to start at once), not {after!r}."
-            raise DeclarationInvalid(message)
-        wanted = [self._name(item, what, names) for item in after]
-        for item in wanted:
-            if wanted.count(item) > 1:
-                message = f"{what} names {item!r} twice."
-                raise DeclarationInvalid(message)
-        return tuple(sorted(wanted, key=names.index))
-
-    def _name(self, item: Any, what: str, names: list[str]) -> str:
-        if isinstance(item, Step):
-            return self._name_of(item, what)
-        if isinstance(item, str) and item in names:
-            return item
-        kind = ", which is a compensation," if self._is_compensation(item) else ","
-        said = repr(item) if isinstance(item, str) else getattr(item, "__name__", repr(item))
-        message = f"{what} names {said}{kind} but the steps are {', '.join(names)}."
-        raise DeclarationInvalid(message)
-
-    def _is_compensation(self, item: Any) -> bool:
-        return bool(marks_of(item) or (isinstance(item, str) and marks_of(self.body.get(item))))
-
-    def _name_of(self, step: Step, what: str) -> str:
-        """Return under which name this very step stands here."""
-        there = {**self.inherited, **self.own}
-        found = [name for name, other in there.items() if other is step]
-        found = found or [name for name, other in there.items() if other.is_copy_of(step)]
-        if not found and step.name in there:
-            return step.name  # overridden here, or another declaration of the same step
-        if len(found) == 1:
-            return found[0]
-        where = f"stands here as {' and '.join(found)}: give the name" if found else "is not in this workflow"
-        message = f"{what}: {step!r} {where}."
-        raise DeclarationInvalid(message)
-
     # --- compensations -------------------------------------------------------------------------
 
     def _compensations(self) -> dict[str, Compensation | None]:
@@ -187,7 +129,7 @@ class Assembly:
         found |= {name: self._own_compensation(name, step) for name, step in self.own.items()}
         marked: dict[str, str] = {}
         for method, mark in self.marks:
-            name = self._name_of(mark.step, f"{self.label}: the step that {method!r} compensates")
+            name = self.dependencies.name_of(mark.step, f"{self.label}: the step that {method!r} compensates")
             self._refuse_second(name, method, marked)
             marked[name] = method
             found[name] = Compensation(fn=self.body[method], method=method, retry=mark.retry)
@@ -242,14 +184,14 @@ class Assembly:
 
     # --- binding -------------------------------------------------------------------------------
 
-    def _placed(self, name: str, after: tuple[str, ...], compensation: Compensation | None) -> Step:
+    def _placed(self, name: str, after: After, compensation: Compensation | None) -> Step:
         own = self.own.get(name)
         if own is not None:
-            return own.bound(name, after, compensation)
+            return own.bound(name, after.names, after.branches, compensation)
         inherited = self.inherited[name]
         if inherited.compensation == compensation:
             return inherited
-        return inherited.bound(name, after, compensation)
+        return inherited.bound(name, after.names, after.branches, compensation)
 
 
 def _wrapped(value: object) -> object:

@@ -66,8 +66,14 @@ class Declaration:
 
     @cached_property
     def loose_ends(self) -> tuple[str, ...]:
-        """The steps that nothing waits for although others are declared below them; a check warns of them."""
-        return graph.loose_ends(self.graph)
+        """The steps that nothing waits for although others are declared below them; a check warns of them.
+
+        A branch of a choice may end: the steps below it may well be those of another branch.
+        """
+        return tuple(name for name in graph.loose_ends(self.graph) if not self._behind_a_choice(name))
+
+    def _behind_a_choice(self, name: str) -> bool:
+        return any(self.by_name[other].branches for other in {name, *graph.ancestors(self.graph, name)})
 
     @cached_property
     def all_transactional(self) -> bool:

@@ -11,6 +11,7 @@ from flowstate.exceptions import DeclarationInvalid
 from flowstate.workflows.policies import Duration, Retry
 
 if TYPE_CHECKING:
+    from flowstate.workflows.choices import Option
     from flowstate.workflows.steps import Step
 
 
@@ -26,7 +27,7 @@ class Unset(Enum):
 UNSET: Final = Unset.UNSET
 """Nothing was said; None says something."""
 
-DependsOn: TypeAlias = "str | Step[Any] | Iterable[str | Step[Any]]"
+DependsOn: TypeAlias = "str | Step[Any] | Option | Iterable[str | Step[Any] | Option]"
 Condition: TypeAlias = Callable[[Any], Any] | bool
 Undo: TypeAlias = Callable[..., Any] | Literal[False] | None
 
@@ -89,6 +90,13 @@ class DecoratorOptions(FunctionOptions, total=False):
 
 class EntityOptions(StepOptions, total=False):
     """What an entity step takes beside what is its own."""
+
+    name: str
+    compensate: Undo
+
+
+class ChoiceOptions(StepOptions, total=False):
+    """What a choice takes beside its function and its options."""
 
     name: str
     compensate: Undo

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, NoReturn, Self, TypeVar, overload
 
@@ -60,6 +60,8 @@ class Kind(StrEnum):
     DELETE = "delete"
     # Waits for a time.
     DELAY = "delay"
+    # Calls a function that picks one of the options; what follows the others is skipped.
+    CHOICE = "choice"
 
 
 class Step(Generic[Result_co]):
@@ -79,6 +81,8 @@ class Step(Generic[Result_co]):
     """As written; empty where the attribute is the name."""
     depends_on: tuple[str, ...]
     """The names this step waits for, in declared order; empty until bound."""
+    branches: Mapping[str, tuple[str, ...]]
+    """For each choice that it waits for, the options that it follows; empty until bound."""
     after: DependsOn | Unset
     """`depends_on=` as written."""
     retry: Retry | None
@@ -126,6 +130,7 @@ class Step(Generic[Result_co]):
             undo=checked_undo(undo, what),
             compensation=None,
             depends_on=(),
+            branches={},
             after=options.get("depends_on", UNSET),
             retry=checked_retry(options.get("retry"), f"{what}: retry"),
             timeout=limit(options.get("timeout"), f"{what}: timeout"),
@@ -152,10 +157,18 @@ class Step(Generic[Result_co]):
         message = f"{self!r} is immutable: {name} cannot be deleted."
         raise AttributeError(message)
 
-    def bound(self, name: str, depends_on: tuple[str, ...], compensation: Compensation | None) -> Self:
+    def bound(
+        self,
+        name: str,
+        depends_on: tuple[str, ...],
+        branches: Mapping[str, tuple[str, ...]],
+        compensation: Compensation | None,
+    ) -> Self:
         """Return a copy with its final name, dependencies and compensation."""
         copy = object.__new__(type(self))
-        vars(copy).update(vars(self), name=name, depends_on=depends_on, compensation=compensation)
+        vars(copy).update(
+            vars(self), name=name, depends_on=depends_on, branches=branches, compensation=compensation
+        )
         return copy
 
     def is_copy_of(self, other: Step[Any]) -> bool:
@@ -194,6 +207,11 @@ class Step(Generic[Result_co]):
     def waits(self) -> bool:
         """Whether it is for something outside the run to say when it is done."""
         return False
+
+    @property
+    def writes(self) -> bool:
+        """Whether it is there to change rows, as far as its kind tells."""
+        return self.transactional
 
     @property
     def derives_inverse(self) -> bool:

@@ -23,7 +23,7 @@ NOT_YET = {
     "waived",
     "event",
 }
-RESERVED = ("ChoiceStep", "ApprovalStep", "EventStep", "BatchStep", "WorkflowStep")
+RESERVED = ("ApprovalStep", "EventStep", "BatchStep", "WorkflowStep")
 
 
 def rows(page: Path, heading: str = "") -> list[list[str]]:

@@ -49,6 +49,10 @@ def unchecked(db: None) -> Iterator[None]:
             yield
 
 
+LEFT: dict[str, Any] = {**DONE, "kind": "choice", "result_json": "left"}
+RIGHT: dict[str, Any] = {**LEFT, "result_json": "right"}
+ON_LEFT: dict[str, Any] = {"branches": {"pay": ["left"]}}
+
 PLANTED: list[tuple[str, str, Callable[[], Any]]] = [
     (
         "I8",
@@ -169,6 +173,13 @@ PLANTED: list[tuple[str, str, Callable[[], Any]]] = [
         "started before pay",
         lambda: pair("running", DONE, {"status": "running", "started_at": late(-60)}),
     ),
+    (
+        "I6",
+        "but a branch that was taken leads to it",
+        lambda: pair("running", LEFT, {"status": "skipped", "reason": "branch: pay took 'x'", **ON_LEFT}),
+    ),
+    ("I6", "is done, but no branch that was taken", lambda: pair("running", RIGHT, {**DONE, **ON_LEFT})),
+    ("I27", "says neither by which condition", lambda: alone(RUNNING, status="skipped", reason="why not")),
     ("I16", "book, which depended on it, was not", lambda: pair("compensating", UNDONE, DONE)),
     (
         "I16",

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowstate.engine.branches import StepState
 from flowstate.engine.decide import (
     Advance,
     Attention,
@@ -15,7 +16,6 @@ from flowstate.engine.decide import (
     End,
     Rest,
     RunState,
-    StepState,
     Undo,
     decide,
     due_compensations,

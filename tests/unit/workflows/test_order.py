@@ -169,8 +169,8 @@ def test_depends_on_takes_nothing_else(wrong: Any) -> None:
         Workflow.from_steps("flow", [Step("a", nothing), Step("b", nothing, depends_on=wrong)])
 
     assert refused(wrongly) == (
-        "flow: depends_on of step 'b' is a step, a name, or a list of them (empty to start at once), "
-        f"not {wrong!r}."
+        "flow: depends_on of step 'b' is a step, a name, an option of a choice, or a list of them (empty to "
+        f"start at once), not {wrong!r}."
     )
 
 
