@@ -36,7 +36,7 @@ class Run(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_run_id, editable=False)
     workflow = models.CharField(_("workflow"), max_length=255)
-    version = models.PositiveIntegerField(_("version"), default=1)
+    version = models.IntegerField(_("version"), default=1)
     action = models.CharField(_("action"), max_length=255, blank=True, default="")
     atomic = models.BooleanField(_("in one transaction"), default=False)
 
@@ -44,8 +44,16 @@ class Run(models.Model):
     waiting_for = models.CharField(
         _("waiting for"), max_length=8, choices=WaitingFor, blank=True, default=WaitingFor.NOTHING
     )
+    # No constraint on what everybody shares: checking it at COMMIT locks that row, and each run would write to
+    # the row of its user and of its content type. Django itself still sets these to NULL.
     content_type = models.ForeignKey(
-        ContentType, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+        ContentType,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     object_id = models.CharField(_("row"), max_length=255, blank=True, default="")
     requested_by: models.ForeignKey[AbstractUser | None, AbstractUser | None] = models.ForeignKey(
@@ -56,6 +64,7 @@ class Run(models.Model):
         blank=True,
         related_name="+",
         db_index=False,
+        db_constraint=False,
     )
     requested_by_label = models.CharField(_("requested by"), max_length=150, blank=True, default="")
     by_system = models.BooleanField(_("started by the program itself"), default=False)
@@ -67,6 +76,7 @@ class Run(models.Model):
         blank=True,
         related_name="+",
         db_index=False,
+        db_constraint=False,
     )
     cancelled_by_label = models.CharField(_("cancelled by"), max_length=150, blank=True, default="")
     cancelled_at = models.DateTimeField(_("cancelled"), null=True, blank=True)
@@ -83,9 +93,9 @@ class Run(models.Model):
     deadline_at = models.DateTimeField(_("must end by"), null=True, blank=True)
     wake_at = models.DateTimeField(_("looked at next"), null=True, blank=True)
 
-    idempotency_key = models.CharField(max_length=64, null=True, blank=True, unique=True)
+    idempotency_key = models.CharField(max_length=64, null=True, blank=True)
     input_hash = models.CharField(max_length=64, blank=True, default="")
-    exclusive_key = models.CharField(max_length=64, null=True, blank=True, unique=True)
+    exclusive_key = models.CharField(max_length=64, null=True, blank=True)
     retry_of = models.OneToOneField(
         "self",
         verbose_name=_("retry of"),
@@ -114,6 +124,9 @@ class Run(models.Model):
             models.Index(fields=["requested_by", "id"], name="flowstate_run_requester"),
         ]
         constraints = [
+            # Not `unique=True`: that is a second index on PostgreSQL, for LIKE, which nobody asks of a digest.
+            models.UniqueConstraint(fields=["idempotency_key"], name="flowstate_run_idempotency"),
+            models.UniqueConstraint(fields=["exclusive_key"], name="flowstate_run_exclusive"),
             models.CheckConstraint(condition=Q(status__in=RunStatus.values), name="flowstate_run_status"),
             models.CheckConstraint(
                 condition=Q(waiting_for__in=WaitingFor.values), name="flowstate_run_waiting_for"

@@ -42,7 +42,7 @@ class RunEvent(models.Model):
     at = models.DateTimeField(_("when"))
     kind = models.CharField(_("what"), max_length=40, choices=EventKind)
     step = models.CharField(_("step"), max_length=100, blank=True, default="")
-    attempt = models.PositiveIntegerField(_("attempt"), null=True, blank=True)
+    attempt = models.IntegerField(_("attempt"), null=True, blank=True)
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("who"),
@@ -51,6 +51,7 @@ class RunEvent(models.Model):
         blank=True,
         related_name="+",
         db_index=False,
+        db_constraint=False,  # as with `Run.requested_by`
     )
     actor_label = models.CharField(_("who"), max_length=150, blank=True, default="")
     data = models.JSONField(_("details"), default=dict, blank=True)

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.db import connections, models
 from django.db.models import Q
@@ -47,6 +49,8 @@ class _Column:
     name: str
     field: models.Field[Any, Any]
     words: Mapping[Any, str]
+    plain: type[Any] | None
+    """The Python type that the driver takes as it is."""
 
     def value(self, value: Any, connection: BaseDatabaseWrapper, params: list[Any]) -> str:
         """Return how the value is written in the text; a placeholder where it is a parameter."""
@@ -56,7 +60,10 @@ class _Column:
             word = self.words.get(value)
             if word is not None:
                 return word
-        elif isinstance(value, DbNow):
+        if type(value) is self.plain:
+            params.append(value)
+            return "%s"
+        if isinstance(value, DbNow):
             sql, more = value.sql_on(connection)
             params.extend(more)
             return sql
@@ -69,9 +76,8 @@ class _Table:
     name: str
     key: _Column
     columns: Mapping[str, _Column]
-    inserted: Mapping[str, _Column]
-    """The columns but a key that the database gives."""
-    insert_into: str
+    given_keys: bool
+    """Whether the rows bring their keys; otherwise the database gives them."""
 
 
 @cache
@@ -80,26 +86,37 @@ def _table(model: type[models.Model], using: str) -> _Table:
     quote = connection.ops.quote_name
     meta = model._meta
     columns = {
-        field.attname: _Column(quote(str(field.column)), field, _words(field, connection.vendor))
+        field.attname: _Column(
+            quote(str(field.column)),
+            field,
+            _words(field, connection.vendor),
+            _plain(field, connection.vendor),
+        )
         for field in meta.concrete_fields
     }
-    inserted = {
-        name: column for name, column in columns.items() if not isinstance(column.field, models.AutoField)
-    }
-    table = quote(meta.db_table)
-    names = ", ".join(column.name for column in inserted.values())
-    insert_into = f"INSERT INTO {table} ({names}) VALUES"
-    return _Table(table, columns[meta.pk.attname], columns, inserted, insert_into)
+    given_keys = not isinstance(meta.pk, models.AutoField)
+    return _Table(quote(meta.db_table), columns[meta.pk.attname], columns, given_keys)
 
 
 def _words(field: models.Field[Any, Any], vendor: str) -> dict[Any, str]:
     if isinstance(field, models.BooleanField):
         return {True: "true", False: "false"} if vendor == "postgresql" else {True: "1", False: "0"}
-    if isinstance(field, models.PositiveIntegerField):
+    if isinstance(field, models.IntegerField) and not isinstance(field, models.AutoField):
         return {number: str(number) for number in range(_SMALL)}
     if isinstance(field, models.CharField | models.TextField):
         return {str(word): f"'{word}'" for word in ("", *dict(field.flatchoices))}
     return {}
+
+
+def _plain(field: models.Field[Any, Any], vendor: str) -> type[Any] | None:
+    # Neither JSON, which is text only to the database, nor what a vendor stores in a form of its own.
+    if isinstance(field, models.CharField | models.TextField):
+        return str
+    if isinstance(field, models.IntegerField):
+        return int
+    if isinstance(field, models.DateTimeField) and vendor == "postgresql":
+        return datetime
+    return UUID if isinstance(field, models.UUIDField) and vendor == "postgresql" else None
 
 
 def insert(rows: models.QuerySet[Any], new: Sequence[models.Model]) -> None:
@@ -109,28 +126,35 @@ def insert(rows: models.QuerySet[Any], new: Sequence[models.Model]) -> None:
     of Django are called.
     """
     connection, table = _of(rows)
-    keyless = len(table.inserted) < len(table.columns)
+    returning = "" if table.given_keys else f" RETURNING {table.key.name}"
     for begin in range(0, len(new), _ROWS):
         part = new[begin : begin + _ROWS]
         params: list[Any] = []
-        values = ", ".join(_values(table, row, connection, params) for row in part)
-        returning = f" RETURNING {table.key.name}" if keyless else ""
+        into = _insert_text(table, part, connection, params)
         with connection.cursor() as cursor:
-            cursor.execute(f"{table.insert_into} {values}{returning}", params)
-            keys = cursor.fetchall() if keyless else [(row.pk,) for row in part]
+            cursor.execute(f"{into}{returning}", params)
+            keys = [(row.pk,) for row in part] if table.given_keys else cursor.fetchall()
         for row, (key,) in zip(part, keys, strict=True):
             row.pk = key
             row._state.adding, row._state.db = False, connection.alias
 
 
-def _values(table: _Table, row: models.Model, connection: BaseDatabaseWrapper, params: list[Any]) -> str:
-    known = row.__dict__
-    values = [
-        # Most columns of a new row are empty: not even a call for them.
-        "NULL" if known[name] is None else column.value(known[name], connection, params)
-        for name, column in table.inserted.items()
+def _insert_text(
+    table: _Table, rows: Sequence[models.Model], connection: BaseDatabaseWrapper, params: list[Any]
+) -> str:
+    """Return the INSERT; the columns that are empty in all rows are left to the database."""
+    known = [row.__dict__ for row in rows]
+    columns = [
+        (name, column)
+        for name, column in table.columns.items()
+        if any(values[name] is not None for values in known)
     ]
-    return f"({', '.join(values)})"
+    names = ", ".join(column.name for _name, column in columns)
+    values = ", ".join(
+        f"({', '.join([column.value(row[name], connection, params) for name, column in columns])})"
+        for row in known
+    )
+    return f"INSERT INTO {table.name} ({names}) VALUES {values}"
 
 
 def move(rows: models.QuerySet[Any], change: Move) -> bool:

@@ -26,7 +26,7 @@ class StepRun(models.Model):
         related_name="step_runs",
         db_index=False,  # unique (run, seq) serves it; an index more is an entry more for every UPDATE
     )
-    seq = models.PositiveIntegerField(_("order"))
+    seq = models.IntegerField(_("order"))
     name = models.CharField(_("step"), max_length=100)
     kind = models.CharField(_("kind"), max_length=20)
     depends_on = models.JSONField(_("depends on"), default=list)
@@ -38,9 +38,9 @@ class StepRun(models.Model):
 
     status = models.CharField(_("status"), max_length=12, choices=StepStatus, default=StepStatus.BLOCKED)
     reason = models.CharField(_("reason"), max_length=500, blank=True, default="")
-    attempt = models.PositiveIntegerField(_("fencing token"), default=0)
-    failures = models.PositiveIntegerField(_("failures"), default=0)
-    lost = models.PositiveIntegerField(_("lost leases"), default=0)
+    attempt = models.IntegerField(_("fencing token"), default=0)
+    failures = models.IntegerField(_("failures"), default=0)
+    lost = models.IntegerField(_("lost leases"), default=0)
     uncertain = models.BooleanField(_("effect in doubt"), default=False)
     lease_until = models.DateTimeField(_("claimed until"), null=True, blank=True)
     claimed_by = models.CharField(_("claimed by process"), max_length=64, blank=True, default="")
@@ -56,9 +56,9 @@ class StepRun(models.Model):
     compensation = models.CharField(
         _("compensation"), max_length=8, choices=Compensation, default=Compensation.NONE
     )
-    compensation_attempt = models.PositiveIntegerField(_("compensation's token"), default=0)
-    compensation_failures = models.PositiveIntegerField(_("compensation's failures"), default=0)
-    compensation_lost = models.PositiveIntegerField(_("compensation's lost leases"), default=0)
+    compensation_attempt = models.IntegerField(_("compensation's token"), default=0)
+    compensation_failures = models.IntegerField(_("compensation's failures"), default=0)
+    compensation_lost = models.IntegerField(_("compensation's lost leases"), default=0)
     compensation_error = models.JSONField(_("compensation's error"), null=True, blank=True)
     compensation_started_at = models.DateTimeField(_("compensation started"), null=True, blank=True)
     compensation_ended_at = models.DateTimeField(_("compensation ended"), null=True, blank=True)
