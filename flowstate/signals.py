@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.dispatch import Signal
 
-run_event = Signal()
+run_event = Signal(use_caching=True)
 """Sent after commit with `run_id` (str), `kind` (str), `step` (str or "") and `status` (str).
 
 A receiver that raises is logged and changes nothing.

@@ -35,7 +35,7 @@ from flowstate.engine.new_run import new_rows, skip_untaken
 from flowstate.engine.outputs import output_of, record_problem
 from flowstate.engine.time_limit import time_limit
 from flowstate.exceptions import RunTimeout, StepInterrupted, StepTimeout, ValueNotSerializable
-from flowstate.models import EventKind, Run, RunEvent, RunStatus, StepRun, StepStatus
+from flowstate.models import EventKind, RunEvent, RunStatus, StepRun, StepStatus
 from flowstate.models.clock import DbNow, host_now
 from flowstate.models.processes import own_name
 from flowstate.workflows.choices import ChoiceStep
@@ -81,7 +81,7 @@ def run_atomic(execution: Execution) -> None:
 
 def _landed(execution: Execution) -> bool:
     """Return whether the journal holds the end of this run."""
-    return Run.objects.using(execution.using).ended().filter(pk=execution.run.pk).exists()
+    return execution.runs.ended().filter(pk=execution.run.pk).exists()
 
 
 def atomic_lease(execution: Execution) -> float:
@@ -157,7 +157,7 @@ def _end(execution: Execution) -> None:
         _settle_rows(execution, rows)
         _end_row(execution, value)
     elif run.wake_at is not None:  # inserted as running, with its keys
-        StepRun.objects.using(execution.using).insert(rows)
+        execution.step_runs.insert(rows)
         _end_row(execution, value)
     else:
         run.reflect(status=RunStatus.SUCCEEDED, value_json=value, ended_at=host_now())
@@ -170,7 +170,7 @@ def _end(execution: Execution) -> None:
 
 def _end_row(execution: Execution, value: Any) -> None:
     run = execution.run
-    runs = Run.objects.using(execution.using)
+    runs = execution.runs
     ended_at = host_now()
     if not runs.end(run.pk, was=RunStatus.RUNNING, status=RunStatus.SUCCEEDED, at=ended_at, value=value):
         raise LostClaim  # cancelled meanwhile: nothing of this transaction may stay
@@ -192,7 +192,7 @@ def _settle_rows(execution: Execution, rows: list[StepRun]) -> None:
             name: getattr(row, name)
             for name in ("reason", "failures", "uncertain", "result_json", "data_json", "undo", "error")
         }
-        steps = StepRun.objects.using(execution.using)
+        steps = execution.step_runs
         at = row.ended_at or host_now()
         if not steps.finish(row.pk, attempt=row.attempt, status=StepStatus(row.status), at=at, **columns):
             raise LostClaim
@@ -200,7 +200,7 @@ def _settle_rows(execution: Execution, rows: list[StepRun]) -> None:
 
 def _insert_run(execution: Execution) -> None:
     try:
-        Run.objects.using(execution.using).insert(execution.run)
+        execution.runs.insert(execution.run)
     except IntegrityError as err:
         raise KeyTaken from err
 

@@ -22,7 +22,7 @@ from flowstate.engine.hooks import announce_restored, announce_undone
 from flowstate.engine.look import Next, lock_run, look, proceed
 from flowstate.engine.time_limit import TimeLimit, time_limit
 from flowstate.exceptions import StepInterrupted, StepTimeout, UndoConflict
-from flowstate.models import Compensation, EventKind, Run, RunEvent, StepRun, StepStatus
+from flowstate.models import Compensation, EventKind, RunEvent, StepRun, StepStatus
 from flowstate.models.clock import host_now
 from flowstate.models.step_verbs import Claim
 from flowstate.workflows.policies import Retry
@@ -58,13 +58,13 @@ def _by_inverse(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
             using=execution.using,
         )
         announce_restored(execution, step, restored)
-        return _undone(execution, row, StepRun.objects.using(execution.using).undo_in_place)
+        return _undone(execution, row, execution.step_runs.undo_in_place)
 
     def give_up(error: Exception) -> Next:
         lock_run(execution)
         described = describe(error, step=step.name, action=execution.action)
         kept = {**described.error, "fields": error.fields if isinstance(error, UndoConflict) else {}}
-        rows = StepRun.objects.using(execution.using)
+        rows = execution.step_runs
         if not rows.fail_in_place(row.pk, attempt=row.compensation_attempt, error=kept):
             raise LostClaim
         return look(execution)
@@ -95,7 +95,7 @@ def _outside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
 
     def heartbeat() -> None:
         limit[0].restart()
-        rows, lease = StepRun.objects.using(execution.using), execution.lease(step)
+        rows, lease = execution.step_runs, execution.lease(step)
         if not rows.extend_compensation_lease(row.pk, attempt=row.compensation_attempt, lease=lease):
             raise StepInterrupted
 
@@ -139,7 +139,7 @@ def _inside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
 
 
 def _finish(execution: Execution, row: StepRun) -> Next:
-    rows = StepRun.objects.using(execution.using)
+    rows = execution.step_runs
 
     def record_and_claim(following: Claim) -> bool:
         won, claimed = rows.finish_and_claim_compensation(
@@ -186,7 +186,7 @@ def _failed(execution: Execution, row: StepRun, step: Step[Any], error: BaseExce
 
 def _give_up(execution: Execution, row: StepRun, error: dict[str, Any]) -> Next:
     lock_run(execution)
-    rows = StepRun.objects.using(execution.using)
+    rows = execution.step_runs
     if not rows.fail_compensation(row.pk, attempt=row.compensation_attempt, error=error):
         raise LostClaim
     return look(execution)
@@ -201,11 +201,11 @@ def _again(execution: Execution, row: StepRun, error: dict[str, Any], delay: flo
         attempt=row.compensation_failures + 1,
         data={**error, "again_in": round(delay, 3)},
     )
-    rows = StepRun.objects.using(execution.using)
+    rows = execution.step_runs
     if not rows.retry_compensation(row.pk, attempt=row.compensation_attempt, delay=delay):
         raise LostClaim
     if delay:
-        Run.objects.using(execution.using).lower_wake_up(execution.run.pk, delay=delay)
+        execution.runs.lower_wake_up(execution.run.pk, delay=delay)
         publish_run(execution, row.queue, delay=delay)
     return look(execution)
 

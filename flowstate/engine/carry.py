@@ -136,7 +136,7 @@ def _claim_ready(execution: Execution) -> Next:
 
 def _claim(execution: Execution, row: StepRun, *, celery_task_id: str = "") -> bool:
     lease = execution.lease(execution.step(row.name))
-    rows = StepRun.objects.using(execution.using)
+    rows = execution.step_runs
     try:
         if not rows.claim_due(row.pk, lease=lease, celery_task_id=celery_task_id):
             return False
@@ -146,7 +146,7 @@ def _claim(execution: Execution, row: StepRun, *, celery_task_id: str = "") -> b
         return False  # somebody wants the same row: they have it, or the next sweep publishes it again
     row.reflect(status=StepStatus.RUNNING, attempt=row.attempt + 1, started_at=host_now())
     if execution.run.waiting_for == WaitingFor.TIME:
-        Run.objects.using(execution.using).wait_no_longer(execution.run.pk)
+        execution.runs.wait_no_longer(execution.run.pk)
     return True
 
 
@@ -163,9 +163,9 @@ def _claim_all(execution: Execution) -> bool:
     """Claim every step of an atomic run; False where another worker has."""
     lock_run(execution)
     lease = atomic_lease(execution)
-    if not StepRun.objects.using(execution.using).claim_all(execution.run.pk, lease=lease):
+    if not execution.step_runs.claim_all(execution.run.pk, lease=lease):
         return False
-    Run.objects.using(execution.using).raise_wake_up(execution.run.pk, lease=lease)
+    execution.runs.raise_wake_up(execution.run.pk, lease=lease)
     read_steps(execution)
     execution.inherited = frozenset(row.name for row in execution.rows.values() if row.settled)
     return True

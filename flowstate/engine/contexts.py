@@ -48,20 +48,29 @@ def run_context_of(execution: Execution) -> Context[Any]:
 def _context(
     execution: Execution, row: StepRun | None, heartbeat: Callable[[], None] | None, **facts: Any
 ) -> Context[Any]:
-    run = execution.run
     call = Call(
-        run_id=str(run.pk),
-        workflow=run.workflow,
-        version=run.version,
-        action=run.action,
-        started_at=run.started_at,
-        total_steps=len(execution.rows),
         step="" if row is None else row.name,
         step_index=0 if row is None else row.seq,
-        entity_id=entity_id_of(run),
+        **_facts_of(execution),
         **facts,
     )
     return Context(call, RowSource(execution, heartbeat))
+
+
+def _facts_of(execution: Execution) -> dict[str, Any]:
+    """Return what every call is told of its run; none of it changes while the run lives."""
+    if not execution.facts:
+        run = execution.run
+        execution.facts = {
+            "run_id": str(run.pk),
+            "workflow": run.workflow,
+            "version": run.version,
+            "action": run.action,
+            "started_at": run.started_at,
+            "total_steps": len(execution.rows),
+            "entity_id": entity_id_of(run),
+        }
+    return execution.facts
 
 
 def data_of(execution: Execution) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from flowstate.engine.decide import RunState, sole_successor
 from flowstate.engine.handover import publish_step, wake
 from flowstate.exceptions import StepUnknown
 from flowstate.models import Run, RunStatus, StepRun, StepStatus
+from flowstate.models.run_verbs import RunQuerySet
+from flowstate.models.step_verbs import StepRunQuerySet
 from flowstate.workflows.graph import dependents
 from flowstate.workflows.steps import Kind, Step
 from flowstate.workflows.workflow import Declaration, Workflow
@@ -53,13 +55,25 @@ class Execution:
     after_commit: list[Callable[[], None]] = field(default_factory=list)
     inherited: frozenset[str] = frozenset()
     """In a retry: the steps that stand as the earlier run left them."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What user code is told of the run; filled when the first is called."""
     attempts_failed: list[tuple[str, int, dict[str, Any]]] = field(default_factory=list)
     """In an atomic workflow: failed attempts that the history is told of with the run's end."""
+
+    runs: RunQuerySet = field(init=False, repr=False)
+    """The runs of the journal's database: for the verbs."""
+    step_runs: StepRunQuerySet = field(init=False, repr=False)
+    """The steps of the journal's database: for the verbs."""
 
     _dependencies: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _dependents: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _staged: list[Callable[[], None]] = field(default_factory=list)
     _staged_after: list[Callable[[], None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Made once: a manager makes a new queryset for each call, which some ten statements would pay.
+        self.runs = Run.objects.using(self.using)
+        self.step_runs = StepRun.objects.using(self.using)
 
     @property
     def declaration(self) -> Declaration:

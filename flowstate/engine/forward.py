@@ -35,7 +35,7 @@ from flowstate.engine.look import (
 )
 from flowstate.engine.time_limit import TimeLimit, time_limit
 from flowstate.exceptions import StepInterrupted, StepTimeout, ValueNotSerializable
-from flowstate.models import EventKind, Run, RunEvent, RunStatus, StepRun, StepStatus
+from flowstate.models import EventKind, RunEvent, RunStatus, StepRun, StepStatus
 from flowstate.models.clock import host_now
 from flowstate.models.values import encode, refuse_large
 from flowstate.workflows.context import Context
@@ -75,7 +75,7 @@ def run_step(execution: Execution, name: str) -> Next:
 
 def landed(execution: Execution, row: StepRun) -> bool:
     """Return whether the journal holds the outcome of this very attempt."""
-    rows = StepRun.objects.using(execution.using).filter(pk=row.pk, attempt=row.attempt)
+    rows = execution.step_runs.filter(pk=row.pk, attempt=row.attempt)
     return rows.exclude(status__in=(StepStatus.RUNNING, StepStatus.READY)).exists()
 
 
@@ -85,7 +85,7 @@ def _outside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
     def heartbeat() -> None:
         limit[0].restart()
         lease = execution.lease(step)
-        if not StepRun.objects.using(execution.using).extend_lease(row.pk, attempt=row.attempt, lease=lease):
+        if not execution.step_runs.extend_lease(row.pk, attempt=row.attempt, lease=lease):
             raise StepInterrupted
 
     try:
@@ -167,7 +167,7 @@ def record_outcome(execution: Execution, name: str, outcome: Outcome) -> Next:
     if direct and successor is not None:
         lease = execution.lease(execution.step(successor.name))
         if lease < execution.lease(execution.step(name)):  # else somebody would look too late
-            Run.objects.using(execution.using).lower_wake_up(execution.run.pk, delay=lease)
+            execution.runs.lower_wake_up(execution.run.pk, delay=lease)
     else:
         lock_run(execution)
     claimed = _finish(execution, row, outcome, host_now(), following=successor if direct else None)
@@ -198,7 +198,7 @@ def _finish(
 ) -> bool:
     """Write the outcome and claim the step that follows, if one is given; return whether that was claimed."""
     written: dict[str, Any] = {"attempt": row.attempt, "status": outcome.status, "at": at, **outcome.columns}
-    rows = StepRun.objects.using(execution.using)
+    rows = execution.step_runs
     if following is None:
         finished, claimed = rows.finish(row.pk, **written), False
     elif execution.run.deadline_at is not None:  # judged by the claim, a statement of its own
@@ -237,7 +237,7 @@ def _again(
     delay: float,
     uncertain: bool,  # noqa: FBT001 - private, one caller
 ) -> Next:
-    row, rows = execution.rows[name], StepRun.objects.using(execution.using)
+    row, rows = execution.rows[name], execution.step_runs
     lock_run(execution)
     if execution.run.status != RunStatus.RUNNING:  # somebody stopped the run: nothing is tried again
         failures = row.failures + 1
@@ -258,7 +258,7 @@ def _again(
         return Forward(name)
     if not rows.retry_later(row.pk, attempt=row.attempt, delay=delay, uncertain=uncertain):
         raise LostClaim
-    Run.objects.using(execution.using).lower_wake_up(execution.run.pk, delay=delay)
+    execution.runs.lower_wake_up(execution.run.pk, delay=delay)
     publish_step(execution, row, delay=delay)
     return look(execution)
 

@@ -19,7 +19,7 @@ from flowstate.engine.handover import publish_step
 from flowstate.engine.hooks import announce, announce_end
 from flowstate.engine.outputs import output_of, record_problem
 from flowstate.exceptions import RunTimeout
-from flowstate.models import Compensation, Run, RunStatus, StepRun, StepStatus, WaitingFor
+from flowstate.models import Compensation, RunStatus, StepRun, StepStatus, WaitingFor
 from flowstate.models.clock import FAR_FUTURE, DbNow, host_now
 from flowstate.models.step_verbs import Claim
 from flowstate.workflows.steps import Kind
@@ -50,7 +50,7 @@ Next = Forward | Backward | None
 
 def lock_run(execution: Execution) -> None:
     """Lock the run's row until the transaction ends; always before the rows of its steps."""
-    runs = Run.objects.using(execution.using).select_for_update()
+    runs = execution.runs.select_for_update()
     fresh = runs.only("status", "cancelled_at").get(pk=execution.run.pk)
     execution.run.reflect(status=fresh.status, cancelled_at=fresh.cancelled_at)
 
@@ -87,7 +87,7 @@ def leave_out(execution: Execution, skipped: Mapping[str, str]) -> None:
     for name, reason in skipped.items():
         reasons.setdefault(reason, []).append(execution.rows[name])
     for reason, rows in reasons.items():
-        StepRun.objects.using(execution.using).leave_out([row.pk for row in rows], reason=reason)
+        execution.step_runs.leave_out([row.pk for row in rows], reason=reason)
         for row in rows:
             row.reflect(status=StepStatus.SKIPPED, reason=reason, ended_at=host_now())
 
@@ -122,7 +122,7 @@ def proceed(
 
 def read_steps(execution: Execution) -> None:
     """Replace the rows in memory by what the journal holds now."""
-    rows = StepRun.objects.using(execution.using).for_run(execution.run.pk)
+    rows = execution.step_runs.for_run(execution.run.pk)
     execution.rows = {row.name: row for row in rows}
     for row in execution.rows.values():
         row.run = execution.run
@@ -138,7 +138,7 @@ def stop(
     run = execution.run
     described = describe(error, step=step, action=execution.action)
     columns: dict[str, Any] = {"error": described.error, "traceback": described.traceback}
-    runs = Run.objects.using(execution.using)
+    runs = execution.runs
     if not runs.begin_undoing(run.pk, wake_in=settings().lease_grace, step=step, **columns):
         lock_run(execution)  # somebody stopped the run meanwhile
         record()
@@ -148,10 +148,10 @@ def stop(
     run.cause = error
     unstarted = [row for row in execution.rows.values() if not row.settled]
     if not _knows_all(execution, step):
-        StepRun.objects.using(execution.using).stop_unstarted(run.pk)
+        execution.step_runs.stop_unstarted(run.pk)
         return look(execution)
     if unstarted:
-        StepRun.objects.using(execution.using).stop_unstarted(run.pk)
+        execution.step_runs.stop_unstarted(run.pk)
         for row in unstarted:
             row.reflect(status=StepStatus.UNKNOWN if row.uncertain else StepStatus.CANCELLED)
     return _act(execution)
@@ -177,7 +177,7 @@ def _knows_all(execution: Execution, failed: str) -> bool:
 def claim_successor(execution: Execution, row: StepRun) -> bool:
     """Claim the step that only waited for the one just finished, without a look at the run."""
     step = execution.step(row.name)
-    rows = StepRun.objects.using(execution.using)
+    rows = execution.step_runs
     if execution.run.deadline_at is not None:
         deadline = Value(execution.run.deadline_at, output_field=DateTimeField())
         rows = rows.filter(GreaterThan(deadline, DbNow()))
@@ -198,7 +198,7 @@ def know_claimed(execution: Execution, row: StepRun) -> None:
 
 
 def _advance(execution: Execution, unblocked: tuple[str, ...]) -> Next:
-    rows = StepRun.objects.using(execution.using)
+    rows = execution.step_runs
     mine: StepRun | None = None
     for row in execution.rows.values():
         if row.name in unblocked:
@@ -215,7 +215,7 @@ def _advance(execution: Execution, unblocked: tuple[str, ...]) -> Next:
 
 
 def _claimed(execution: Execution, row: StepRun, seen: StepStatus) -> StepRun | None:
-    rows = StepRun.objects.using(execution.using)
+    rows = execution.step_runs
     lease = execution.lease(execution.step(row.name))
     won = (
         rows.claim_due(row.pk, lease=lease)
@@ -244,7 +244,7 @@ def _claimed_undoing(execution: Execution, row: StepRun) -> bool:
     if execution.step(row.name).derives_inverse:
         return True
     claim = _claim_of_undoing(execution, row)
-    rows = StepRun.objects.using(execution.using)
+    rows = execution.step_runs
     won = rows.claim_compensation(claim.pk, attempt=claim.attempt, lease=claim.lease)
     if won:
         row.reflect(compensation=Compensation.RUNNING, compensation_attempt=claim.attempt + 1)
@@ -274,7 +274,7 @@ def _claim_of_undoing(execution: Execution, row: StepRun) -> Claim:
 
 
 def _need_attention(execution: Execution) -> bool:
-    won = Run.objects.using(execution.using).need_attention(execution.run.pk)
+    won = execution.runs.need_attention(execution.run.pk)
     if won:
         execution.know(execution.run, status=RunStatus.ATTENTION, waiting_for=WaitingFor.PERSON)
         announce(execution, "attention")
@@ -286,7 +286,7 @@ def end_run(execution: Execution, status: RunStatus) -> bool:
     run = execution.run
     value, problem = output_of(execution) if status == RunStatus.SUCCEEDED else (None, "")
     ended_at = host_now()
-    runs = Run.objects.using(execution.using)
+    runs = execution.runs
     if not runs.end(run.pk, was=RunStatus(run.status), status=status, at=ended_at, value=value):
         return False
     execution.know(
@@ -307,7 +307,7 @@ def _deadline_passed(execution: Execution) -> bool:
     run = execution.run
     if run.deadline_at is None:
         return False
-    return Run.objects.using(execution.using).filter(pk=run.pk, deadline_at__lte=DbNow()).exists()
+    return execution.runs.filter(pk=run.pk, deadline_at__lte=DbNow()).exists()
 
 
 def _plan_wake_up(execution: Execution, claimed: StepRun | None = None) -> None:
@@ -326,7 +326,7 @@ def _plan_wake_up(execution: Execution, claimed: StepRun | None = None) -> None:
     else:
         moment = Least(mine, Value(min(moments), output_field=DateTimeField())) if moments else mine
     waiting_for = WaitingFor.NOTHING if claimed else _waiting_for(execution)
-    Run.objects.using(execution.using).set_wake_up(run.pk, moment, waiting_for)
+    execution.runs.set_wake_up(run.pk, moment, waiting_for)
 
 
 def _moments_of_others(execution: Execution, claimed: StepRun | None) -> list[datetime]:

@@ -31,20 +31,22 @@ def new_run(
 ) -> Run:
     """Return a run that is not stored yet; `columns` are its input, keys and times."""
     declaration = workflow.declaration
-    run = Run(
-        id=new_run_id(),
-        workflow=declaration.name,
-        version=declaration.meta.version,
-        action="" if action is None else action.key,
-        atomic=declaration.meta.atomic,
-        by_system=user is SYSTEM,
-        requested_by_label=label_of(user),
-        initial_data_json={
+    own = {
+        "id": new_run_id(),
+        "workflow": declaration.name,
+        "version": declaration.meta.version,
+        "action": "" if action is None else action.key,
+        "atomic": declaration.meta.atomic,
+        "by_system": user is SYSTEM,
+        "requested_by_label": label_of(user),
+        "started_at": host_now(),
+        "input_json": {},
+        "initial_data_json": {
             name: encode(value, f"The initial data {name!r} of {declaration.name}")
             for name, value in declaration.meta.initial_data.items()
         },
-        **columns,
-    )
+    }
+    run = Run(*{**_blank(Run), **own, **columns}.values())
     if getattr(user, "pk", None) is not None:
         run.requested_by = user
     if action is not None and entity is not None:
@@ -64,7 +66,7 @@ def new_rows(run: Run, workflow: type[Workflow]) -> dict[str, StepRun]:
 
 def _new_row(run: Run, step: Step[Any], seq: int) -> StepRun:
     columns = {
-        **_blank(),
+        **_blank(StepRun),
         "run_id": run.pk,
         "seq": seq,
         "name": step.name,
@@ -77,15 +79,18 @@ def _new_row(run: Run, step: Step[Any], seq: int) -> StepRun:
         "key": f"{run.pk}:{step.name}",
         "compensation": (Compensation.PENDING if step.compensable else Compensation.NONE).value,
     }
-    row = StepRun(*columns.values())  # by position: by name, Django asks each of the other columns' defaults
+    row = StepRun(*columns.values())
     row.run = run
     return row
 
 
 @cache
-def _blank() -> dict[str, Any]:
-    """Return all columns of a step in their order, as they are where nothing is known of it."""
-    return {field.attname: field.get_default() for field in StepRun._meta.concrete_fields}
+def _blank(model: type[models.Model]) -> dict[str, Any]:
+    """Return all columns in their order, as they are where nothing is known of the row.
+
+    Rows are made by position: by name, Django asks each of the other columns for its default.
+    """
+    return {field.attname: field.get_default() for field in model._meta.concrete_fields}
 
 
 def label_of(user: Any) -> str:

@@ -16,7 +16,7 @@ from flowstate.engine.look import Next, lock_run, look
 from flowstate.engine.new_run import label_of
 from flowstate.engine.takeover import continuation_of
 from flowstate.exceptions import ActionDenied, RunConflict
-from flowstate.models import Compensation, EventKind, Run, RunEvent, RunStatus, StepRun
+from flowstate.models import Compensation, EventKind, Run, RunEvent, RunStatus
 
 
 def cancel(run: Run, *, user: Any, reason: str = "") -> None:
@@ -31,12 +31,12 @@ def cancel(run: Run, *, user: Any, reason: str = "") -> None:
 
     def work() -> Next:
         lock_run(execution)
-        runs = Run.objects.using(execution.using)
+        runs = execution.runs
         if not runs.request_cancel(execution.run.pk, user_id=_key(user), label=label_of(user)):
             raise _cannot(execution.run, "cancelled", "Only a running run can be.")
         _record(execution, EventKind.CANCEL_REQUESTED, user, reason)
         runs.begin_undoing(execution.run.pk, wake_in=settings().lease_grace)
-        StepRun.objects.using(execution.using).stop_unstarted(execution.run.pk)
+        execution.step_runs.stop_unstarted(execution.run.pk)
         lock_run(execution)
         return look(execution)
 
@@ -69,13 +69,11 @@ def _require(user: Any, run: Run, verb: str) -> None:
 
 def _undo_again(execution: Execution, user: Any) -> Next:
     lock_run(execution)
-    if not Run.objects.using(execution.using).resume_undoing(
-        execution.run.pk, wake_in=settings().lease_grace
-    ):
+    if not execution.runs.resume_undoing(execution.run.pk, wake_in=settings().lease_grace):
         raise _cannot(execution.run, "retried", "Somebody was faster.")
     _record(execution, EventKind.RETRY_REQUESTED, user, "")
     _keep_failures(execution)
-    StepRun.objects.using(execution.using).reopen_compensations(execution.run.pk)
+    execution.step_runs.reopen_compensations(execution.run.pk)
     lock_run(execution)
     return look(execution)
 

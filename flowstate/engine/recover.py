@@ -36,7 +36,7 @@ def recover(execution: Execution) -> Next:
     committed is cancelled, and one that may have had an outside effect is unknown, so that it is undone.
     """
     following: Next = None
-    for row in StepRun.objects.using(execution.using).expired(execution.run.pk):
+    for row in execution.step_runs.expired(execution.run.pk):
         if row.status != StepStatus.RUNNING:
             _take_back_undoing(execution, row)
         elif execution.run.status != RunStatus.RUNNING:
@@ -49,13 +49,13 @@ def recover(execution: Execution) -> Next:
 
 
 def _take_back(execution: Execution, row: StepRun) -> None:
-    if StepRun.objects.using(execution.using).lose_lease(row.pk, attempt=row.attempt):
+    if execution.step_runs.lose_lease(row.pk, attempt=row.attempt):
         _record(execution, row, row.attempt, "The worker is gone; the step is tried again under its key.")
 
 
 def _settle(execution: Execution, row: StepRun) -> None:
     status = StepStatus.UNKNOWN if row.kind == Kind.EXTERNAL or row.uncertain else StepStatus.CANCELLED
-    if StepRun.objects.using(execution.using).settle_lost(row.pk, attempt=row.attempt, status=status):
+    if execution.step_runs.settle_lost(row.pk, attempt=row.attempt, status=status):
         _record(execution, row, row.attempt, f"The worker is gone and the run is being undone: {status}.")
 
 
@@ -64,7 +64,7 @@ def _condemn(execution: Execution, row: StepRun) -> Next:
     error = WorkerLost(words)
     described = describe(error, step=row.name, action=execution.action)
     in_doubt = row.kind == Kind.EXTERNAL or row.uncertain
-    settled = StepRun.objects.using(execution.using).settle_lost(
+    settled = execution.step_runs.settle_lost(
         row.pk,
         attempt=row.attempt,
         status=StepStatus.UNKNOWN if in_doubt else StepStatus.FAILED,
@@ -77,7 +77,7 @@ def _condemn(execution: Execution, row: StepRun) -> Next:
 
 
 def _take_back_undoing(execution: Execution, row: StepRun) -> None:
-    rows = StepRun.objects.using(execution.using)
+    rows = execution.step_runs
     if row.compensation != Compensation.RUNNING:
         return
     if row.compensation_lost + 1 < settings().max_lost_leases:

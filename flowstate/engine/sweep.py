@@ -20,7 +20,7 @@ from flowstate.engine.look import lock_run, look
 from flowstate.engine.recover import recover
 from flowstate.engine.waiting import settle_waits
 from flowstate.exceptions import StepUnknown, WorkflowUnknown
-from flowstate.models import Run, RunStatus, StepRun
+from flowstate.models import Run, RunStatus
 
 logger = logging.getLogger("flowstate.sweep")
 
@@ -66,7 +66,7 @@ def _look_after(execution: Execution) -> None:
     queues = _queues_with_work(execution)
     if queues:
         # Before publishing: a second sweeper, or a message that is lost, must not publish it all the time.
-        Run.objects.using(execution.using).raise_wake_up(execution.run.pk, lease=REPUBLISH_AFTER)
+        execution.runs.raise_wake_up(execution.run.pk, lease=REPUBLISH_AFTER)
     for queue in queues:
         publish_run(execution, queue)
 
@@ -76,6 +76,4 @@ def _queues_with_work(execution: Execution) -> set[str]:
         return {""}
     if execution.run.status != RunStatus.RUNNING:
         return set()
-    return set(
-        StepRun.objects.using(execution.using).due_in(execution.run.pk).values_list("queue", flat=True)
-    )
+    return set(execution.step_runs.due_in(execution.run.pk).values_list("queue", flat=True))

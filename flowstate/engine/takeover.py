@@ -89,7 +89,7 @@ def _take_over(old: Execution, user: Any) -> Execution:
         None,
         user,
         input_json=old.run.input_json,
-        retry_of=old.run,
+        retry_of_id=old.run.pk,
         content_type_id=old.run.content_type_id,
         object_id=old.run.object_id,
         exclusive_key=exclusive_hash(old.declaration.meta, name=name, action=action),

@@ -36,7 +36,7 @@ from flowstate.engine.look import Next, lock_run, look, stop
 from flowstate.engine.time_limit import time_limit
 from flowstate.engine.wait_kinds import WAIT_KINDS, Verdict, Wait
 from flowstate.exceptions import StepInterrupted
-from flowstate.models import EventKind, Run, RunEvent, RunStatus, StepRun, StepStatus
+from flowstate.models import EventKind, RunEvent, RunStatus, StepRun, StepStatus
 from flowstate.models.clock import host_now
 from flowstate.workflows.steps import UNSET, Step
 
@@ -109,7 +109,7 @@ def _plan(execution: Execution, row: StepRun, step: Step[Any]) -> tuple[Wait | O
 
 
 def _store(execution: Execution, row: StepRun, wait: Wait, default: Any) -> Next:
-    rows = StepRun.objects.using(execution.using)
+    rows = execution.step_runs
     lock_run(execution)
     if execution.run.status != RunStatus.RUNNING:  # somebody stopped the run: nothing new begins
         if not rows.finish(row.pk, attempt=row.attempt, status=StepStatus.CANCELLED, at=host_now()):
@@ -162,7 +162,7 @@ def _come(execution: Execution) -> Iterator[tuple[StepRun, Verdict, bool]]:
         .arrived(execution, [w for w in waiting if w.kind == kind])
         .items()
     }
-    rows = StepRun.objects.using(execution.using).waiting_in(execution.run.pk)
+    rows = execution.step_runs.waiting_in(execution.run.pk)
     over = set(rows.over().values_list("pk", flat=True))
     for row in waiting:
         if row.name in arrived:
@@ -199,7 +199,7 @@ def _fail(execution: Execution, row: StepRun, error: Exception, *, by_time: bool
 
 
 def _wait_again(execution: Execution, row: StepRun, error: Exception, delay: float) -> None:
-    rows = StepRun.objects.using(execution.using)
+    rows = execution.step_runs
     if not rows.wait_again(row.pk, attempt=row.attempt, delay=delay):
         return
     WAIT_KINDS[row.kind].forget(execution, [row])
@@ -211,7 +211,7 @@ def _wait_again(execution: Execution, row: StepRun, error: Exception, delay: flo
         attempt=row.failures + 1,
         data={**described.error, "again_in": round(delay, 3)},
     )
-    Run.objects.using(execution.using).lower_wake_up(execution.run.pk, delay=delay)
+    execution.runs.lower_wake_up(execution.run.pk, delay=delay)
     if delay:
         publish_step(execution, row, delay=delay)
 
@@ -219,7 +219,7 @@ def _wait_again(execution: Execution, row: StepRun, error: Exception, delay: flo
 def _settled(
     execution: Execution, row: StepRun, status: StepStatus, *, by_time: bool, **columns: Any
 ) -> bool:
-    rows, at = StepRun.objects.using(execution.using), host_now()
+    rows, at = execution.step_runs, host_now()
     won = rows.settle_waiting(row.pk, attempt=row.attempt, status=status, at=at, by_time=by_time, **columns)
     if won:
         row.reflect(status=status, ended_at=at, wake_at=None, **columns)

@@ -93,9 +93,10 @@ class Run(models.Model):
     deadline_at = models.DateTimeField(_("must end by"), null=True, blank=True)
     wake_at = models.DateTimeField(_("looked at next"), null=True, blank=True)
 
-    idempotency_key = models.CharField(max_length=64, null=True, blank=True)
+    # NULL for "none": several rows may have that, while "" would be unique.
+    idempotency_key = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001
     input_hash = models.CharField(max_length=64, blank=True, default="")
-    exclusive_key = models.CharField(max_length=64, null=True, blank=True)
+    exclusive_key = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001
     retry_of = models.OneToOneField(
         "self",
         verbose_name=_("retry of"),

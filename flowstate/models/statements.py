@@ -154,7 +154,8 @@ def _insert_text(
         f"({', '.join([column.value(row[name], connection, params) for name, column in columns])})"
         for row in known
     )
-    return f"INSERT INTO {table.name} ({names}) VALUES {values}"
+    # Text and parameters apart: what stands in the text are names and words of our own models.
+    return f"INSERT INTO {table.name} ({names}) VALUES {values}"  # noqa: S608
 
 
 def move(rows: models.QuerySet[Any], change: Move) -> bool:
@@ -224,6 +225,5 @@ def _update(
     connection: BaseDatabaseWrapper, table: _Table, assigned: list[str], where: str, params: list[Any]
 ) -> int:
     with connection.cursor() as cursor:
-        # Text and parameters apart: what stands in the text are names and words of our own models.
         cursor.execute(f"UPDATE {table.name} SET {', '.join(assigned)} WHERE {where}", params)  # noqa: S608
         return int(cursor.rowcount)
