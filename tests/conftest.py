@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from django.test import TransactionTestCase
 
 from tests.flushing import empty_tables, remember_what_migrate_made
+
+# A deadline judges the machine, not the code, and shrinking towards it takes minutes.
+settings.register_profile("flowstate", deadline=None)
+settings.load_profile("flowstate")
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,8 @@ def new_run(
             for name, value in declaration.meta.initial_data.items()
         },
     }
-    run = Run(*{**_blank(Run), **own, **columns}.values())
+    values: Any = {**_blank(Run), **own, **columns}.values()
+    run = Run(*values)
     if getattr(user, "pk", None) is not None:
         run.requested_by = user
     if action is not None and entity is not None:
