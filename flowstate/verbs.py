@@ -34,6 +34,20 @@ def retry(run: Run, *, user: Any) -> Run:
     return engine_retry(run, user=user)
 
 
+def waive(run: Run, *, user: Any, step: str, reason: str) -> None:
+    """Leave as it is what could not be undone; see `flowstate.engine.resolve.waive`."""
+    from flowstate.engine.resolve import waive as engine_waive  # late: the engine sits above
+
+    engine_waive(run, user=user, step=step, reason=reason)
+
+
+def force(run: Run, *, user: Any, step: str, reason: str = "") -> None:
+    """Undo what could not be undone over foreign values; see `flowstate.engine.resolve.force`."""
+    from flowstate.engine.resolve import force as engine_force  # late: the engine sits above
+
+    engine_force(run, user=user, step=step, reason=reason)
+
+
 def preview_undo(run: Run) -> list[StepPreview]:
     """Return what undoing a run would do now; see `flowstate.engine.preview.preview_undo`."""
     from flowstate.engine.preview import preview_undo as engine_preview  # late: the engine sits above

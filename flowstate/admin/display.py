@@ -62,7 +62,7 @@ _COMPENSATION: dict[str, Mark] = {
     Compensation.RUNNING: Mark("busy", "▸", _("Is being undone.")),
     Compensation.DONE: Mark("undo", "↺", _("Was undone.")),
     Compensation.FAILED: Mark("alarm", "!", _("Could not be undone: a person must act.")),
-    Compensation.WAIVED: Mark("quiet", "⊘", _("A person decided that it stays as it is.")),
+    Compensation.WAIVED: Mark("quiet", "⊘", _("It stays as it is: a person said so, or the step itself.")),
 }
 
 

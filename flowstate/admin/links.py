@@ -34,7 +34,7 @@ def list_url(site: AdminSite, model: type[Model]) -> str:
 
 
 def run_url(site: AdminSite, run: Run, page: str = "change") -> str:
-    """Return a page of a run ("change", "cancel", "retry"); empty where the site does not have runs."""
+    """Return a page of a run ("change", or the name of an operation); empty where the site does not have runs."""
     if not site.is_registered(Run):
         return ""
     return reverse(f"admin:flowstate_run_{page}", args=[run.pk], current_app=site.name)

@@ -1,4 +1,4 @@
-"""Says in one message what a run came to, right after somebody started, cancelled or retried it."""
+"""Says in one message what a run came to, right after somebody started, cancelled, retried or settled it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,33 @@ def report(request: HttpRequest, run: Run) -> None:
     if run.replayed:
         text = gettext("This form was sent before; this is the run it started.") + " " + text
     messages.add_message(request, level, text)
+
+
+def report_undone(request: HttpRequest) -> None:
+    """Say that what had failed is undone."""
+    messages.success(request, gettext("What could not be undone before is undone now."))
+
+
+def report_forced(request: HttpRequest, run: Run, step: str) -> None:
+    """Say what came of forcing a step."""
+    if step in run.compensation_errors:
+        text = gettext("%(step)s could not be forced: %(detail)s")
+        detail = run.compensation_errors[step].get("detail", "")
+        messages.error(request, text % {"step": step, "detail": detail})
+    elif run.finished:
+        report_undone(request)
+    else:
+        messages.success(request, gettext("%(step)s is undone.") % {"step": step} + " " + _left(run))
+
+
+def report_waived(request: HttpRequest, run: Run, step: str) -> None:
+    """Say that a step stays as it is, and what is left."""
+    left = gettext("Nothing else is left to undo.") if run.finished else _left(run)
+    messages.success(request, gettext("%(step)s stays as it is.") % {"step": step} + " " + left)
+
+
+def _left(run: Run) -> str:
+    return gettext("Left for a person: %(steps)s.") % {"steps": ", ".join(run.compensation_errors)}
 
 
 def _outcome(run: Run) -> tuple[int, str]:

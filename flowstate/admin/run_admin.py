@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy as _
 
 from flowstate.actions.registry import all_actions
 from flowstate.admin import display, links, run_page
-from flowstate.admin.operations import OPERATIONS, Operation, offered, operate
+from flowstate.admin.operation_page import Operation, operate
+from flowstate.admin.operations import OPERATIONS, offered
 from flowstate.admin.run_list import ActionFilter, CappedPaginator, RunChangeList
 from flowstate.admin.views import own_view
 from flowstate.models import Run

@@ -1,4 +1,4 @@
-"""Who may cancel and retry a run: asked by every surface, in one place."""
+"""Who may cancel and retry a run, waive and force its steps: asked by every surface, in one place."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ def may_operate(run: Run, user: Any) -> bool:
         return True
     mine = run.requested_by_id is not None and run.requested_by_id == getattr(user, "pk", None)
     return mine and bool(getattr(user, "is_active", False))
+
+
+def may_resolve(user: Any) -> bool:
+    """Return whether a user may waive or force what could not be undone: who may operate all runs.
+
+    Not who asked for the run: it is about rows of others, and about what stays though it was to be undone.
+    """
+    return user is SYSTEM or may_operate_all(user)
 
 
 def may_operate_all(user: Any) -> bool:

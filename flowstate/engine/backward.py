@@ -11,6 +11,7 @@ from django.db import connections
 
 from flowstate.engine import entities
 from flowstate.engine.blocks import LostClaim, in_transaction
+from flowstate.engine.conflicts import invert, kept_error, record_overwritten, record_skipped
 from flowstate.engine.contention import drop_interrupted, is_contention
 from flowstate.engine.contexts import compensation_context_of
 from flowstate.engine.errors import describe
@@ -18,10 +19,10 @@ from flowstate.engine.execution import Execution, timeout_of
 from flowstate.engine.forward import FAILURES
 from flowstate.engine.guard import refuse_swallowed_errors
 from flowstate.engine.handover import publish_run
-from flowstate.engine.hooks import announce_restored, announce_undone
+from flowstate.engine.hooks import announce_undone
 from flowstate.engine.look import Next, lock_run, look, proceed
 from flowstate.engine.time_limit import TimeLimit, time_limit
-from flowstate.exceptions import StepInterrupted, StepTimeout, UndoConflict
+from flowstate.exceptions import StepInterrupted, StepTimeout
 from flowstate.models import Compensation, EventKind, RunEvent, StepRun, StepStatus
 from flowstate.models.clock import host_now
 from flowstate.models.step_verbs import Claim
@@ -50,24 +51,10 @@ def undo_step(execution: Execution, name: str) -> Next:
 
 def _by_inverse(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
     def work() -> Next:
-        restored = entities.undo(
-            row.undo,
-            key=row.key,
-            allowed_models=entities.models_of(execution.declaration, execution.run.entity_model),
-            others=_not_undone_beside(execution, row),
-            using=execution.using,
-        )
-        announce_restored(execution, step, restored)
+        undone = invert(execution, row, step)
+        if undone.overwritten:
+            record_overwritten(execution, step, undone)
         return _undone(execution, row, execution.step_runs.undo_in_place)
-
-    def give_up(error: Exception) -> Next:
-        lock_run(execution)
-        described = describe(error, step=step.name, action=execution.action)
-        kept = {**described.error, "fields": error.fields if isinstance(error, UndoConflict) else {}}
-        rows = execution.step_runs
-        if not rows.fail_in_place(row.pk, attempt=row.compensation_attempt, error=kept):
-            raise LostClaim
-        return look(execution)
 
     joined = connections[execution.using].in_atomic_block
     try:
@@ -77,17 +64,21 @@ def _by_inverse(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
     except Exception as err:
         if joined and is_contention(err):
             raise  # only the caller, whose transaction it is, can start over
-        return in_transaction(execution, partial(give_up, err))
+        return in_transaction(execution, partial(_leave, execution, row, step, err))
 
 
-def _not_undone_beside(execution: Execution, row: StepRun) -> list[tuple[Any, str]]:
-    """Return the undo records, with their keys, of the run's other steps that are still to be undone."""
-    waiting = (Compensation.PENDING, Compensation.FAILED)
-    return [
-        (other.undo, other.key)
-        for other in execution.rows.values()
-        if other.name != row.name and other.undo is not None and other.compensation in waiting
-    ]
+def _leave(execution: Execution, row: StepRun, step: Step[Any], error: Exception) -> Next:
+    """Record that an inverse could not be carried out: for a person, or settled where the step says so."""
+    lock_run(execution)
+    rows, kept = execution.step_runs, kept_error(execution, step, error)
+    if isinstance(error, entities.ConflictSkipped):
+        record_skipped(execution, step, kept)
+        won = rows.waive_in_place(row.pk, attempt=row.compensation_attempt, error=kept)
+    else:
+        won = rows.fail_in_place(row.pk, attempt=row.compensation_attempt, error=kept)
+    if not won:
+        raise LostClaim
+    return look(execution)
 
 
 def _outside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:

@@ -52,7 +52,7 @@ class StepFacts:
     taken: str | None
     """Of a choice: the option that it took."""
     reopened: bool
-    """Whether a person had failed compensations tried again: they come after those that they held back."""
+    """Whether a person had failed compensations tried again, or forced: they come after those they held back."""
 
     @property
     def own(self) -> bool:
@@ -153,7 +153,9 @@ def _of_branch(step: StepFacts, by_name: Steps) -> Iterator[Finding]:
 
 def _of_undoing(step: StepFacts, needed: list[StepFacts], skew: timedelta) -> Iterator[Finding]:
     """I16: nothing is undone before what depended on it, directly or not."""
-    if step.reopened or not (step.in_flight or step.to_undo or step.compensation_ended_at):
+    if step.reopened or step.compensation == Compensation.WAIVED:
+        return
+    if not (step.in_flight or step.to_undo or step.compensation_ended_at):
         return
     for other in needed:
         if not other.tried or other.compensation == Compensation.WAIVED:

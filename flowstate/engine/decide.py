@@ -70,6 +70,8 @@ def decide(run: RunState) -> Decision:
         return _forward(run)
     if run.status == RunStatus.COMPENSATING:
         return _backward(run)
+    if run.status == RunStatus.ATTENTION:
+        return _attended(run)
     return Rest()
 
 
@@ -95,6 +97,13 @@ def _backward(run: RunState) -> Decision:
         return Undo(due)
     if any(_in_flight(step) for step in run.steps):
         return Rest()
+    if any(step.compensation == Compensation.FAILED for step in run.steps):
+        return Attention()
+    return End(end_of_undoing(run))
+
+
+def _attended(run: RunState) -> Decision:
+    """Let a run end once a person has settled all that failed."""
     if any(step.compensation == Compensation.FAILED for step in run.steps):
         return Attention()
     return End(end_of_undoing(run))

@@ -53,7 +53,8 @@ def _incoherent(using: str, skew: timedelta) -> Iterator[Broken]:
 
 def _runs(using: str) -> Iterator[list[StepFacts]]:
     """Yield the steps of each run. One statement reads a page, so that it sees no half of a commit."""
-    reopened = Exists(RunEvent.objects.filter(run=OuterRef("run"), kind=EventKind.RETRY_REQUESTED))
+    by_a_person = (EventKind.RETRY_REQUESTED, EventKind.UNDO_FORCED)
+    reopened = Exists(RunEvent.objects.filter(run=OuterRef("run"), kind__in=by_a_person))
     rows = StepRun.objects.using(using).annotate(reopened=reopened).order_by("run_id", "seq")
     for first, last in _pages(using):
         page = list(rows.filter(run_id__gte=first, run_id__lte=last).values(*_COLUMNS))

@@ -1,4 +1,7 @@
-"""What a person does with a run: cancel it, or have it go on. Surfaces ask `may_operate` first."""
+"""What a person does with a run: cancel it, or have it go on. Surfaces ask `may_operate` first.
+
+What a person does about a single step of one that needs attention is in `resolve.py`.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ from flowstate.engine.look import Next, lock_run, look
 from flowstate.engine.new_run import label_of
 from flowstate.engine.takeover import continuation_of
 from flowstate.exceptions import ActionDenied, RunConflict
-from flowstate.models import Compensation, EventKind, Run, RunEvent, RunStatus
+from flowstate.models import Compensation, EventKind, Run, RunEvent, RunStatus, StepRun
+
+LONGEST_REASON = 500
+"""Characters of a reason that the history keeps."""
 
 
 def cancel(run: Run, *, user: Any, reason: str = "") -> None:
@@ -26,15 +32,15 @@ def cancel(run: Run, *, user: Any, reason: str = "") -> None:
     commit nothing new starts. Raises `RunConflict` for a run that has ended or is being undone, and
     `ActionDenied` without a user.
     """
-    _require(user, run, "cancelled")
+    require_user(user, run, "cancelled")
     execution = load(run.pk, using=router.db_for_write(Run))
 
     def work() -> Next:
         lock_run(execution)
         runs = execution.runs
         if not runs.request_cancel(execution.run.pk, user_id=_key(user), label=label_of(user)):
-            raise _cannot(execution.run, "cancelled", "Only a running run can be.")
-        _record(execution, EventKind.CANCEL_REQUESTED, user, reason)
+            raise cannot(execution.run, "cancelled", "Only a running run can be.")
+        record_act(execution, EventKind.CANCEL_REQUESTED, user, reason)
         runs.begin_undoing(execution.run.pk, wake_in=settings().lease_grace)
         execution.step_runs.stop_unstarted(execution.run.pk)
         lock_run(execution)
@@ -51,17 +57,18 @@ def retry(run: Run, *, user: Any) -> Run:
     `.run()`; a second call gives the same one. Raises `RunConflict` for a run that goes on or has ended well,
     and `ActionDenied` for who may not start it again.
     """
-    _require(user, run, "retried")
+    require_user(user, run, "retried")
     execution = load(run.pk, using=router.db_for_write(Run))
     if execution.run.status == RunStatus.ATTENTION:
         drive(execution, in_transaction(execution, lambda: _undo_again(execution, user)))
         return run.refresh()
     if not execution.run.finished or execution.run.success:
-        raise _cannot(execution.run, "retried", "Only one that needs attention or ended badly can be.")
+        raise cannot(execution.run, "retried", "Only one that needs attention or ended badly can be.")
     return continuation_of(execution, user)
 
 
-def _require(user: Any, run: Run, verb: str) -> None:
+def require_user(user: Any, run: Run, verb: str) -> None:
+    """Raise `ActionDenied` for None: the program itself says SYSTEM."""
     if user is None:
         message = f"Run {run.pk} was {verb} without a user: pass user=, or SYSTEM for the program itself."
         raise ActionDenied(message)
@@ -70,39 +77,44 @@ def _require(user: Any, run: Run, verb: str) -> None:
 def _undo_again(execution: Execution, user: Any) -> Next:
     lock_run(execution)
     if not execution.runs.resume_undoing(execution.run.pk, wake_in=settings().lease_grace):
-        raise _cannot(execution.run, "retried", "Somebody was faster.")
-    _record(execution, EventKind.RETRY_REQUESTED, user, "")
-    _keep_failures(execution)
+        raise cannot(execution.run, "retried", "Somebody was faster.")
+    record_act(execution, EventKind.RETRY_REQUESTED, user, "")
+    for row in execution.rows.values():
+        if row.compensation == Compensation.FAILED:
+            keep_failure(execution, row)
     execution.step_runs.reopen_compensations(execution.run.pk)
     lock_run(execution)
     return look(execution)
 
 
-def _keep_failures(execution: Execution) -> None:
-    """Put what failed into the history, before the rows forget it."""
-    for row in execution.rows.values():
-        if row.compensation == Compensation.FAILED:
-            RunEvent.objects.using(execution.using).record(
-                execution.run,
-                EventKind.COMPENSATION_ATTEMPT_FAILED,
-                at=row.compensation_ended_at,
-                step=row.name,
-                attempt=row.compensation_failures,
-                data=row.compensation_error or {},
-            )
-
-
-def _record(execution: Execution, kind: EventKind, user: Any, reason: str) -> None:
+def keep_failure(execution: Execution, row: StepRun) -> None:
+    """Put how an undoing failed into the history, before the row forgets it."""
     RunEvent.objects.using(execution.using).record(
         execution.run,
-        kind,
-        actor_id=_key(user),
-        actor_label=label_of(user),
-        data={"detail": reason[:500]} if reason else {},
+        EventKind.COMPENSATION_ATTEMPT_FAILED,
+        at=row.compensation_ended_at,
+        step=row.name,
+        attempt=row.compensation_failures,
+        data=row.compensation_error or {},
     )
 
 
-def _cannot(run: Run, verb: str, rule: str) -> RunConflict:
+def record_act(
+    execution: Execution, kind: EventKind, user: Any, reason: str, *, step: str = "", **facts: Any
+) -> None:
+    """Put what a person did into the history, in the transaction that makes it true."""
+    RunEvent.objects.using(execution.using).record(
+        execution.run,
+        kind,
+        step=step,
+        actor_id=_key(user),
+        actor_label=label_of(user),
+        data={"detail": reason[:LONGEST_REASON], **facts} if reason or facts else {},
+    )
+
+
+def cannot(run: Run, verb: str, rule: str) -> RunConflict:
+    """Return the error that the run's status does not fit."""
     return RunConflict(f"Run {run.pk} ({run.label}) cannot be {verb}: it is {run.status}. {rule}")
 
 

@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'run',
                 'verbose_name_plural': 'runs',
-                'permissions': [('operate_run', 'Can cancel and retry runs')],
+                'permissions': [('operate_run', 'Can cancel, retry, force and waive')],
                 'indexes': [models.Index(fields=['wake_at'], name='flowstate_run_wake'), models.Index(fields=['ended_at'], name='flowstate_run_ended'), models.Index(fields=['content_type', 'object_id', 'id'], name='flowstate_run_entity'), models.Index(fields=['requested_by', 'id'], name='flowstate_run_requester')],
                 'constraints': [models.UniqueConstraint(fields=('idempotency_key',), name='flowstate_run_idempotency'), models.UniqueConstraint(fields=('exclusive_key',), name='flowstate_run_exclusive'), models.CheckConstraint(condition=models.Q(('status__in', ['running', 'compensating', 'attention', 'succeeded', 'compensated', 'failed', 'cancelled'])), name='flowstate_run_status'), models.CheckConstraint(condition=models.Q(('waiting_for__in', ['', 'person', 'event', 'time'])), name='flowstate_run_waiting_for'), models.CheckConstraint(condition=models.Q(models.Q(('ended_at', None), ('status__in', ('running', 'compensating', 'attention')), ('wake_at__isnull', False)), models.Q(('ended_at__isnull', False), ('exclusive_key', None), ('status__in', ('succeeded', 'compensated', 'failed', 'cancelled')), ('wake_at', None)), _connector='OR'), name='flowstate_run_ends_once')],
             },
@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('at', models.DateTimeField(verbose_name='when')),
-                ('kind', models.CharField(choices=[('attempt_failed', 'attempt failed'), ('compensation_attempt_failed', 'undo attempt failed'), ('lease_lost', 'worker lost'), ('cancel_requested', 'cancel requested'), ('retry_requested', 'retry requested'), ('output_failed', 'output failed')], max_length=40, verbose_name='what')),
+                ('kind', models.CharField(choices=[('attempt_failed', 'attempt failed'), ('compensation_attempt_failed', 'undo attempt failed'), ('lease_lost', 'worker lost'), ('cancel_requested', 'cancel requested'), ('retry_requested', 'retry requested'), ('undo_waived', 'undo waived'), ('undo_forced', 'undo forced'), ('output_failed', 'output failed')], max_length=40, verbose_name='what')),
                 ('step', models.CharField(blank=True, default='', max_length=100, verbose_name='step')),
                 ('attempt', models.IntegerField(blank=True, null=True, verbose_name='attempt')),
                 ('actor_label', models.CharField(blank=True, default='', max_length=150, verbose_name='who')),
@@ -72,7 +72,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'run event',
                 'verbose_name_plural': 'run events',
-                'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['attempt_failed', 'compensation_attempt_failed', 'lease_lost', 'cancel_requested', 'retry_requested', 'output_failed'])), name='flowstate_event_kind')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['attempt_failed', 'compensation_attempt_failed', 'lease_lost', 'cancel_requested', 'retry_requested', 'undo_waived', 'undo_forced', 'output_failed'])), name='flowstate_event_kind')],
             },
         ),
         migrations.CreateModel(

@@ -18,6 +18,7 @@ from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, OuterR
 
 from flowstate.models.clock import DbNow
 from flowstate.models.run import Run
+from flowstate.models.run_event import EventKind, RunEvent
 from flowstate.models.statuses import (
     BRANCH,
     CONDITIONS,
@@ -297,6 +298,17 @@ _STEPS = (
         BY_HAND,
     ),
     _of_step("I15", "was undone, but never done", _TRIED & ~_HAPPENED),
+    _of_step("I15", "was waived, but never done", Q(compensation=Compensation.WAIVED) & ~_HAPPENED),
+    _of_step(
+        "I15",
+        "was waived, but its run goes on or ended well",
+        Q(
+            compensation=Compensation.WAIVED,
+            run__retry_of=None,  # what a retry takes over stays waived
+            run__status__in=(RunStatus.RUNNING, RunStatus.SUCCEEDED),
+        ),
+        BY_HAND,
+    ),
     _of_step(
         "I15",
         "was done and not undone, but its run is through with undoing",
@@ -349,6 +361,19 @@ _STEPS = (
         "I27",
         "was skipped, but says neither by which condition nor for which branch",
         Q(status=StepStatus.SKIPPED) & ~_SAYS_WHY,
+    ),
+    _of_step(
+        "I27",
+        "was waived, but the history does not say by whom and why",
+        Q(
+            ~Exists(
+                RunEvent.objects.filter(
+                    run=OuterRef("run"), step=OuterRef("name"), kind=EventKind.UNDO_WAIVED
+                )
+            ),
+            compensation=Compensation.WAIVED,
+            run__retry_of=None,
+        ),
     ),
     _of_step(
         "I27",

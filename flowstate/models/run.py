@@ -117,7 +117,7 @@ class Run(models.Model):
     class Meta:
         verbose_name = _("run")
         verbose_name_plural = _("runs")
-        permissions = [("operate_run", _("Can cancel and retry runs"))]
+        permissions = [("operate_run", _("Can cancel, retry, force and waive"))]
         indexes = [
             models.Index(fields=["wake_at"], name="flowstate_run_wake"),
             models.Index(fields=["ended_at"], name="flowstate_run_ended"),
@@ -283,6 +283,23 @@ class Run(models.Model):
         """
         return verbs.retry(self, user=user)
 
+    def waive(self, user: Any, step: str, reason: str) -> Self:
+        """Leave a step as it is whose undoing failed, for this reason; return the run, which ends after the last.
+
+        Raises `RunConflict` when the run is not in attention, or that step's undoing did not fail.
+        """
+        verbs.waive(self, user=user, step=step, reason=reason)
+        return self.refresh()
+
+    def force(self, user: Any, step: str, reason: str = "") -> Self:
+        """Undo an entity step that met a conflict, once, over what somebody else wrote; return the run.
+
+        What cannot be overwritten stays a conflict, as a row that is gone or a value that is taken: then the run
+        is in attention still. Raises `RunConflict` as `waive` does, and for a step that is no entity step.
+        """
+        verbs.force(self, user=user, step=step, reason=reason)
+        return self.refresh()
+
     def preview_undo(self) -> list[StepPreview]:
         """Return what undoing the run would do now, step by step in the order of undoing; reads only.
 
@@ -298,6 +315,14 @@ class Run(models.Model):
     async def aretry(self, user: Any) -> Run:
         """Do as `retry`, from asynchronous code."""
         return await sync_to_async(self.retry)(user)
+
+    async def awaive(self, user: Any, step: str, reason: str) -> Self:
+        """Do as `waive`, from asynchronous code."""
+        return await sync_to_async(self.waive)(user, step, reason)
+
+    async def aforce(self, user: Any, step: str, reason: str = "") -> Self:
+        """Do as `force`, from asynchronous code."""
+        return await sync_to_async(self.force)(user, step, reason)
 
     async def apreview_undo(self) -> list[StepPreview]:
         """Do as `preview_undo`, from asynchronous code."""

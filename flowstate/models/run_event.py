@@ -22,6 +22,8 @@ class EventKind(models.TextChoices):
     LEASE_LOST = "lease_lost", _("worker lost")
     CANCEL_REQUESTED = "cancel_requested", _("cancel requested")
     RETRY_REQUESTED = "retry_requested", _("retry requested")
+    UNDO_WAIVED = "undo_waived", _("undo waived")
+    UNDO_FORCED = "undo_forced", _("undo forced")
     OUTPUT_FAILED = "output_failed", _("output failed")
 
 

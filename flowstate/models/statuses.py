@@ -17,7 +17,7 @@ class RunStatus(models.TextChoices):
     ATTENTION = "attention", _("needs attention")
     # Ended well.
     SUCCEEDED = "succeeded", _("succeeded")
-    # Failed, and everything that had been done was undone.
+    # Failed, and everything that had been done was undone, or waived.
     COMPENSATED = "compensated", _("undone")
     # Failed, and nothing was undone: there was nothing to undo, or rollback is "none".
     FAILED = "failed", _("failed")
@@ -61,7 +61,7 @@ class Compensation(models.TextChoices):
     DONE = "done", _("undone")
     # Tried, and a person must act.
     FAILED = "failed", _("undo failed")
-    # A person decided that it stays as it is.
+    # It stays as it is: a person decided so, or the step says so for conflicts.
     WAIVED = "waived", _("waived")
 
 

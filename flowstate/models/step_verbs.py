@@ -233,6 +233,17 @@ class StepRunQuerySet(WaitVerbs, models.QuerySet["StepRun"]):
             wake_at=None,
         )
 
+    def waive_in_place(self, pk: int, *, attempt: int, error: dict[str, Any]) -> bool:
+        """Record that an inverse met a conflict, and that the step stays as it is then."""
+        return self._move(
+            self.filter(pk=pk, compensation=Compensation.PENDING, compensation_attempt=attempt),
+            compensation=Compensation.WAIVED,
+            compensation_attempt=F("compensation_attempt") + 1,
+            compensation_error=error,
+            compensation_ended_at=host_now(),
+            wake_at=None,
+        )
+
     def finish_compensation(self, pk: int, *, attempt: int, at: datetime) -> bool:
         """Record that a claimed undoing succeeded."""
         return move(self, _finishing_undoing(pk, attempt, at))
@@ -295,6 +306,34 @@ class StepRunQuerySet(WaitVerbs, models.QuerySet["StepRun"]):
             compensation_error=None,
             compensation_ended_at=None,
         )
+
+    def waive(self, pk: int, *, attempt: int) -> bool:
+        """Record that a person leaves a step as it is whose undoing failed; of what it failed stays."""
+        return self._move(self._failed(pk, attempt), compensation=Compensation.WAIVED)
+
+    def force(self, pk: int, *, attempt: int, at: datetime) -> bool:
+        """Record an inverse that this very transaction carries out after it had failed."""
+        return self._move(
+            self._failed(pk, attempt),
+            compensation=Compensation.DONE,
+            compensation_attempt=F("compensation_attempt") + 1,
+            compensation_error=None,
+            compensation_ended_at=at,
+        )
+
+    def fail_again(self, pk: int, *, attempt: int, error: dict[str, Any]) -> bool:
+        """Record that an inverse which had failed could not be forced either."""
+        return self._move(
+            self._failed(pk, attempt),
+            compensation_attempt=F("compensation_attempt") + 1,
+            compensation_failures=1,
+            compensation_lost=0,
+            compensation_error=error,
+            compensation_ended_at=host_now(),
+        )
+
+    def _failed(self, pk: int, attempt: int) -> Self:
+        return self.filter(pk=pk, compensation=Compensation.FAILED, compensation_attempt=attempt)
 
     def give_away(self, pks: Iterable[int]) -> int:
         """Leave the undoing of these steps to the run that took them over; return how many."""

@@ -50,9 +50,12 @@ def _of_step(row: StepRun) -> Iterator[TimelineEntry]:
             detail=row.reason or _detail(row.error),
         )
     if row.compensation_ended_at is not None and row.compensation != Compensation.NONE:
+        waived = (
+            row.compensation == Compensation.WAIVED
+        )  # by whom and why is an event; here, what it failed of
         yield TimelineEntry(
             at=row.compensation_ended_at,
-            what=f"compensation {row.compensation}",
+            what=f"compensation {Compensation.FAILED if waived else row.compensation}",
             step=row.name,
             detail=_detail(row.compensation_error),
         )

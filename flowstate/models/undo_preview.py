@@ -19,7 +19,7 @@ class FieldPreview:
     expected: str | None = None
     """What the step had left there; for a counter, whose undo does not ask, None."""
     conflict: bool = False
-    """Whether somebody else has changed it since."""
+    """Whether somebody else has changed it since: then it would stay, or be written over if the step says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,3 +55,5 @@ class StepPreview:
     """How many rows more there are."""
     conflict: str = ""
     """Why the step could not be undone, in words; empty where it could."""
+    on_conflict: Literal["attention", "overwrite", "skip"] = "attention"
+    """What the step says: to wait for a person, to write over foreign values, to stay as it is."""

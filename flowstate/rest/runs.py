@@ -1,4 +1,4 @@
-"""Runs over HTTP: list and look at those one may see, cancel and retry those one may operate."""
+"""Runs over HTTP: list and look at those one may see, cancel and retry, waive and force where one may."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
-from flowstate.engine.authority import may_operate
+from flowstate.engine.authority import may_operate, may_resolve
 from flowstate.models import Run, RunStatus
 from flowstate.rest.answers import answer
 from flowstate.rest.errors import ErrorAnswers
@@ -17,7 +17,14 @@ from flowstate.rest.locations import location_of
 from flowstate.rest.pagination import RunPagination
 from flowstate.rest.renderers import MermaidRenderer
 from flowstate.rest.requests import input_of
-from flowstate.rest.serializers import CancelSerializer, RetrySerializer, RunDetailSerializer, RunSerializer
+from flowstate.rest.serializers import (
+    CancelSerializer,
+    ForceSerializer,
+    RetrySerializer,
+    RunDetailSerializer,
+    RunSerializer,
+    WaiveSerializer,
+)
 from flowstate.rest.transactions import OwnTransactions
 
 if TYPE_CHECKING:
@@ -89,6 +96,27 @@ class RunViewSet(ErrorAnswers, OwnTransactions, viewsets.ReadOnlyModelViewSet[Ru
     def diagram(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return the run as a Mermaid flowchart; bare with `Accept: text/vnd.mermaid` or `?format=mermaid`."""
         return Response({"mermaid": self.get_object().to_mermaid()})
+
+    @action(detail=True, methods=["post"], serializer_class=WaiveSerializer)
+    def waive(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Leave a step as it is whose undoing failed; the run ends after the last one."""
+        run = self._resolvable_run()
+        given = self._input(request)
+        return self._shown(run.waive(request.user, given["step"], given["reason"]))
+
+    @action(detail=True, methods=["post"], serializer_class=ForceSerializer)
+    def force(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Undo a step over what somebody else wrote; an error where even that cannot be done."""
+        run = self._resolvable_run()
+        given = self._input(request)
+        run.force(request.user, given["step"], given["reason"])
+        return answer(run, self) if given["step"] in run.compensation_errors else self._shown(run)
+
+    def _resolvable_run(self) -> Run:
+        run = self.get_object()
+        if not may_resolve(self.request.user):
+            self.permission_denied(self.request)
+        return run
 
     def _operable_run(self) -> Run:
         run = self.get_object()

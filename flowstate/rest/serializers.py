@@ -39,6 +39,20 @@ class RetrySerializer(StrictSerializer):
     """Retrying takes no input: the run keeps the one it was started with."""
 
 
+class WaiveSerializer(StrictSerializer):
+    """Which step stays as it is, and why."""
+
+    step = serializers.CharField(max_length=100)
+    reason = serializers.CharField(max_length=500)
+
+
+class ForceSerializer(StrictSerializer):
+    """Which step is undone over what somebody else wrote, and perhaps why."""
+
+    step = serializers.CharField(max_length=100)
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
+
+
 class StepRunSerializer(serializers.ModelSerializer[StepRun]):
     """One step of a run."""
 

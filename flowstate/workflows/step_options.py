@@ -29,6 +29,7 @@ UNSET: Final = Unset.UNSET
 
 DependsOn: TypeAlias = "str | Step[Any] | Option | Iterable[str | Step[Any] | Option]"
 Condition: TypeAlias = Callable[[Any], Any] | bool
+OnConflict: TypeAlias = Literal["attention", "overwrite", "skip"]
 Undo: TypeAlias = Callable[..., Any] | Literal[False] | None
 
 # The columns of the journal that hold these.
@@ -93,6 +94,7 @@ class EntityOptions(StepOptions, total=False):
 
     name: str
     compensate: Undo
+    on_conflict: OnConflict
 
 
 class ChoiceOptions(StepOptions, total=False):
@@ -125,6 +127,14 @@ def checked_undo(given: Any, what: str) -> Undo:
     if given is None or given is False or callable(given):
         return given  # type: ignore[no-any-return]  # callable() narrows Any to Any
     message = f"{what}: compensate is a function (ctx, result) or False, not {given!r}."
+    raise DeclarationInvalid(message)
+
+
+def checked_on_conflict(given: object, what: str) -> OnConflict:
+    """Return what becomes of an undo that would overwrite a foreign value. Raises DeclarationInvalid."""
+    if given in ("attention", "overwrite", "skip"):
+        return given
+    message = f"{what} is 'attention', 'overwrite' or 'skip', not {given!r}."
     raise DeclarationInvalid(message)
 
 

@@ -99,6 +99,21 @@ def test_a_foreign_value_is_told_as_a_conflict_with_what_was_expected() -> None:
     }
 
 
+@pytest.mark.parametrize("policy", ["overwrite", "skip"])
+def test_what_the_step_says_of_conflicts_is_foreseen(policy: Any) -> None:
+    hay = Feed.objects.create(name="hay")
+    values = {"name": "oats"}
+    step = do(UpdateStep("zoo.Feed", where={"pk": hay.pk}, values=values, on_conflict=policy))
+    Feed.objects.update(name="straw")
+
+    [preview] = foresee(step)
+
+    [field] = preview.rows[0].fields
+    assert preview.on_conflict == policy
+    assert bool(preview.conflict) == (policy == "skip")
+    assert (field.now, field.expected, field.after, field.conflict) == ("straw", "oats", "hay", True)
+
+
 def test_created_rows_would_go_and_deleted_ones_come_back() -> None:
     tag = Tag.objects.create(name="loud")
     made = do(CreateStep("zoo.Tag", values={"name": "shy"}))
@@ -272,27 +287,3 @@ def test_what_is_foreseen_is_what_happens(
             else:
                 assert preview.conflict == ""
                 assert all(came_true(row) for row in preview.rows)
-
-
-# --- links ---------------------------------------------------------------------------------------
-
-
-def test_links_would_go_and_come_back_and_one_that_is_there_again_stays() -> None:
-    """Over what the steps undone before leave behind, where the same links were made and dropped twice."""
-    ape = Animal.objects.create(name="ape")
-    loud, shy, wild = (Tag.objects.create(name=name) for name in ("loud", "shy", "wild"))
-    ape.tags.add(loud, shy)
-    dropped = do(UpdateStep("zoo.Animal", where={"pk": ape.pk}, remove={"tags": [loud, shy]}))
-    made = do(UpdateStep("zoo.Animal", where={"pk": ape.pk}, add={"tags": [loud, wild]}))
-    ape.tags.add(shy)  # by somebody else
-
-    previews = foresee(dropped, made)
-
-    assert [[row.what for row in preview.rows] for preview in previews] == [
-        ["deleted", "deleted"],
-        ["unchanged", "restored"],
-    ]
-    assert not any(preview.conflict for preview in previews)
-    for step, written in (made, dropped):
-        take_back(written, step)
-    assert set(ape.tags.all()) == {loud, shy}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flowstate.models import Run, StepRun
+from flowstate.models import EventKind, Run, RunEvent, StepRun
 from flowstate.models.clock import FAR_FUTURE
 
 NOW = datetime.now(tz=UTC)
@@ -78,6 +78,13 @@ def taken_over_and_kept() -> None:
     step_row(old, "failed", "last")
     new = run_row("succeeded", retry_of=old)
     step_row(new, "done", compensation="pending", key="k")
+
+
+def waived(status: str = "done", run: str = "compensated", *, told: bool = True) -> None:
+    """Insert a run of which a person has waived a step."""
+    row = step_row(run_row(run), status, compensation="waived", compensation_ended_at=NOW)
+    if told:
+        RunEvent.objects.record(row.run, EventKind.UNDO_WAIVED, step=row.name, data={"detail": "so be it"})
 
 
 def retried_while_live() -> None:

@@ -91,6 +91,26 @@ BACKWARD: dict[str, tuple[Compensation, Verb, Compensation]] = {
         lambda row: rows.retry_compensation(row.pk, attempt=row.compensation_attempt, delay=9),
         Compensation.PENDING,
     ),
+    "waive_in_place": (
+        Compensation.PENDING,
+        lambda row: rows.waive_in_place(row.pk, attempt=row.compensation_attempt, error=ERROR),
+        Compensation.WAIVED,
+    ),
+    "waive": (
+        Compensation.FAILED,
+        lambda row: rows.waive(row.pk, attempt=row.compensation_attempt),
+        Compensation.WAIVED,
+    ),
+    "force": (
+        Compensation.FAILED,
+        lambda row: rows.force(row.pk, attempt=row.compensation_attempt, at=ENDED_AT),
+        Compensation.DONE,
+    ),
+    "fail_again": (
+        Compensation.FAILED,
+        lambda row: rows.fail_again(row.pk, attempt=row.compensation_attempt, error=ERROR),
+        Compensation.FAILED,
+    ),
 }
 
 
@@ -306,6 +326,24 @@ def test_failed_compensations_are_reopened_with_a_fresh_budget() -> None:
     )
     assert failed.compensation_attempt == 3
     assert fresh(waived).compensation == "waived"
+
+
+def test_waiving_keeps_what_it_failed_of_and_forcing_does_not() -> None:
+    failed: dict[str, Any] = {"compensation_attempt": 3, "compensation_error": ERROR}
+    waived, forced, again = (
+        a_step(a_run(), StepStatus.DONE, Compensation.FAILED, **failed) for _ in range(3)
+    )
+
+    rows.waive(waived.pk, attempt=3)
+    rows.force(forced.pk, attempt=3, at=ENDED_AT)
+    rows.fail_again(again.pk, attempt=3, error={"code": "other"})
+
+    waived, forced, again = map(fresh, (waived, forced, again))
+    assert (waived.compensation, waived.compensation_error) == ("waived", ERROR)
+    assert (forced.compensation, forced.compensation_error) == ("done", None)
+    assert (forced.compensation_attempt, forced.compensation_ended_at) == (4, ENDED_AT)
+    assert (again.compensation, again.compensation_error) == ("failed", {"code": "other"})
+    assert (again.compensation_attempt, again.compensation_failures) == (4, 1)
 
 
 def test_what_was_undone_or_is_being_undone_is_not_given_away() -> None:

@@ -25,6 +25,7 @@ from tests.faults.planting import (
     retried_while_live,
     run_row,
     taken_over_and_kept,
+    waived,
 )
 
 
@@ -135,6 +136,9 @@ PLANTED: list[tuple[str, str, Callable[[], Any]]] = [
     ),
     ("I15", "its run goes on or ended well", lambda: alone({"status": "succeeded"}, **UNDONE)),
     ("I15", "but never done", lambda: alone(COMPENSATED, **{**UNDONE, "status": "failed"})),
+    ("I15", "was waived, but never done", lambda: waived("failed")),
+    ("I15", "was waived, but its run goes on or ended well", lambda: waived(run="succeeded")),
+    ("I27", "does not say by whom and why", lambda: waived(told=False)),
     ("I15", "is through with undoing", lambda: pair("compensated", DONE, UNDONE)),
     ("I15", "is through with undoing", lambda: pair("cancelled", DONE, UNDONE)),
     ("I15", "is through with undoing", lambda: alone({"status": "failed"}, **DONE)),  # by the declaration

@@ -64,11 +64,9 @@ def take_back(
     allowed = models_of(SimpleNamespace(steps=steps), type(entity) if entity else None)  # type: ignore[arg-type]
     records = [(as_journaled(its), KEY) for _other, its in others]
     with transaction.atomic():
-        touched = undo(
-            as_journaled(written), key=KEY, allowed_models=allowed, using="default", others=records
-        )
+        undone = undo(as_journaled(written), key=KEY, allowed_models=allowed, using="default", others=records)
         check_what_is_deferred()
-    return touched
+    return undone.rows
 
 
 def as_journaled(written: Written) -> Any:

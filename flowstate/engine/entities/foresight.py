@@ -14,9 +14,9 @@ from django.db import models
 from django.db.models import Q
 
 from flowstate.engine.entities.images import AnyField, complete, key_text, same, text, text_of, tracked, value
-from flowstate.engine.entities.records import RowRecord, read_record
+from flowstate.engine.entities.records import Record, RowRecord, read_record
 from flowstate.engine.entities.references import may_be_referred_to, referring, target
-from flowstate.engine.entities.restoration import linked_again, unique_names
+from flowstate.engine.entities.restoration import unique_names
 from flowstate.engine.entities.rows import Model, table_of
 from flowstate.exceptions import UndoConflict
 from flowstate.models.undo_preview import FieldPreview, RowPreview, StepPreview
@@ -64,7 +64,7 @@ class Foresight:
         self._read([*done.created, *done.deleted, *done.changed])
         before, self._rows = self._rows, dict(self._rows)
         removals, held = self._removals(done.created, own)
-        found = [*removals, *self._restorations(done.deleted), *self._reversions(done.changed)]
+        found = [*removals, *self._restorations(done.deleted), *self._reversions(done)]
         conflict = held or next((row.conflict for row in found if row.conflict), "")
         if conflict:
             self._rows = before  # a conflict leaves all of the step as it is
@@ -75,6 +75,7 @@ class Foresight:
             rows=tuple(_without(row, sensitive) for row in found[:SHOWN]),
             more=len(found[SHOWN:]),
             conflict=conflict,
+            on_conflict=done.on_conflict,
         )
 
     def _read(self, rows: Sequence[RowRecord]) -> None:
@@ -146,14 +147,12 @@ class Foresight:
 
     def _restorations(self, rows: Sequence[RowRecord]) -> list[RowPreview]:
         there = {(row.model, row.key) for row in rows if self._rows[row.model, row.key] is not None}
-        again = linked_again(rows, self._using, self._rows)
-        previews = [self._preview(row, what="unchanged") for row in rows if (row.model, row.key) in again]
-        rows = [row for row in rows if (row.model, row.key) not in again]
         for row in rows:
             self._rows[row.model, row.key] = {field.name: given for field, given in row.columns.items()}
         missing = self._missing_targets(
             [(field, given) for row in rows for field, given in row.columns.items()]
         )
+        previews = []
         for number, row in enumerate(rows):
             conflict = ""
             if (row.model, row.key) in there:
@@ -169,7 +168,8 @@ class Foresight:
 
     # --- changed: would be as before -------------------------------------------------------------
 
-    def _reversions(self, rows: Sequence[RowRecord]) -> list[RowPreview]:
+    def _reversions(self, done: Record) -> list[RowPreview]:
+        rows, overwrite = done.changed, done.on_conflict == "overwrite"
         missing = self._missing_targets([item for row in rows for item in _plain(row).items()])
         previews = []
         for number, row in enumerate(rows):
@@ -181,7 +181,8 @@ class Foresight:
             fields = tuple(_field(field, change, now[field.name]) for field, change in row.columns.items())
             after = {**now, **{field.name: field.after for field in fields}}
             self._rows[row.model, row.key] = after
-            conflict = _foreign(row, fields) or self._dangling(_plain(row), missing)
+            conflict = "" if overwrite else _foreign(row, fields)
+            conflict = conflict or self._dangling(_plain(row), missing)
             changed = {field.name for field in fields}
             unique = any(changed & set(names) for names in unique_names(row.model))
             if unique and not conflict and number < SHOWN:

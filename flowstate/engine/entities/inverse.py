@@ -7,21 +7,21 @@ who keeps copies of rows listens to `entity_restored`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from django.db import models, transaction
 from django.db.models.deletion import get_candidate_relations_to_delete
 
-from flowstate.engine.entities.links import link_tables
-from flowstate.engine.entities.records import RowRecord, read_record
+from flowstate.engine.entities.records import Record, RowRecord, read_record
 from flowstate.engine.entities.removal import remove
 from flowstate.engine.entities.restoration import restore
-from flowstate.engine.entities.reverting import revert
+from flowstate.engine.entities.reverting import Fields, revert
 from flowstate.engine.entities.rows import EntityStep, Model, model_of, table_of
-from flowstate.workflows.entities import DeleteStep, UpdateStep
-from flowstate.workflows.step_options import UNSET
+from flowstate.exceptions import UndoConflict
+from flowstate.workflows.entities import DeleteStep
 from flowstate.workflows.steps import Kind, Step
 from flowstate.workflows.workflow import Declaration
 
@@ -32,6 +32,19 @@ Restored = tuple[Model, Any, Literal["back", "changed", "removed"]]
 """A row that an inverse has touched: its table, its key, and what has become of it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undone:
+    """What an inverse has done."""
+
+    rows: list[Restored]
+    overwritten: list[tuple[str, Fields]]
+    """The rows, and of each the columns, in which it wrote over what somebody else had written."""
+
+
+class ConflictSkipped(UndoConflict):
+    """A conflict of a step that says `on_conflict="skip"`: all of the step stays as it is."""
+
+
 def undo(
     record: Any,
     *,
@@ -39,15 +52,17 @@ def undo(
     allowed_models: frozenset[str],
     using: str,
     others: Sequence[tuple[Any, str]] = (),
-) -> list[Restored]:
-    """Undo what the step of this key has written, all of it or nothing; return the rows touched.
+    force: bool = False,
+) -> Undone:
+    """Undo what the step of this key has written, all of it or nothing; return what was done.
 
     `others` are the records, with their keys, of the run's other steps that are not undone yet: rows that
     they have created do not hold one of this step's in place. To be called inside a transaction: a single
     changed row costs one conditional UPDATE and no savepoint, so where this raises after a database error,
-    the caller's transaction can only be rolled back. Raises `UndoConflict`, whose `fields` say what was
-    expected, what is there, and what would have been restored; also for a record that is not as the step
-    left it or names a model outside `allowed_models`.
+    the caller's transaction can only be rolled back. Values of others are overwritten with `force`, or where
+    the step said so. Raises `UndoConflict`, whose `fields` say what was expected, what is there, and what
+    would have been restored; also for a record that is not as the step left it or names a model outside
+    `allowed_models`. `ConflictSkipped` where the step said that it then stays as it is.
     """
     done = read_record(record, key=key, allowed_models=allowed_models)
 
@@ -55,17 +70,28 @@ def undo(
         for other, its_key in others:
             yield from read_record(other, key=its_key, allowed_models=allowed_models).created
 
+    try:
+        return _undo(done, using, created_by_others, overwrite=force or done.on_conflict == "overwrite")
+    except UndoConflict as conflict:
+        if done.on_conflict == "skip" and not force:
+            raise ConflictSkipped(str(conflict), conflict.fields) from conflict
+        raise
+
+
+def _undo(
+    done: Record, using: str, created_by_others: Callable[[], Iterable[RowRecord]], *, overwrite: bool
+) -> Undone:
     alone = not done.created and not done.deleted and len(done.changed) <= 1
     with nullcontext() if alone else transaction.atomic(using=using):
         removed = remove(done.created, using, created_by_others)
         restore(done.deleted, using)
-        for row in done.changed:
-            revert(row, using)
-    return [
+        foreign = [(str(row), revert(row, using, overwrite=overwrite)) for row in done.changed]
+    rows: list[Restored] = [
         *((table, pk, "removed") for table, pk in removed),
         *((row.model, row.key, "back") for row in done.deleted),
-        *((row.model, row.key, "changed") for row in (*done.changed, *done.linked)),
+        *((row.model, row.key, "changed") for row in done.changed),
     ]
+    return Undone(rows=rows, overwritten=[(row, fields) for row, fields in foreign if fields])
 
 
 def rows_as_senders(rows: Iterable[Restored], step: Step[Any], entity_model: Model | None) -> list[Restored]:
@@ -96,26 +122,15 @@ def _shares_key(model: Model, table: Model) -> bool:
 def models_of(declaration: Declaration, entity_model: Model | None) -> frozenset[str]:
     """Return the labels, in lower case, of all models that undo records of this workflow may name.
 
-    That are those its entity steps name, the tables they consist of, for delete steps all that Django would
-    delete or unlink with them, and for steps that link the tables of these links.
+    That are those its entity steps name, the tables they consist of, and for delete steps all that Django
+    would delete or unlink with them.
     """
     found: set[Model] = set()
     for step in declaration.steps:
         if step.kind in _ENTITY_KINDS and isinstance(step, EntityStep):
             model = model_of(step, entity_model)
             found |= _taken_along(model) if isinstance(step, DeleteStep) else set(_tables(model))
-            if isinstance(step, UpdateStep) and step.linking:
-                found = found.union(*map(_taken_along, _link_tables(step, model)))
     return frozenset(model._meta.label_lower for model in found)
-
-
-def _link_tables(step: UpdateStep, model: Model) -> Iterable[Model]:
-    """Return the tables of the links that the step names; of all where a function names them."""
-    tables = link_tables(model)
-    named = [given for given in (step.add, step.remove) if given is not UNSET]
-    if any(callable(given) for given in named):
-        return tables.values()
-    return [tables[name] for given in named for name in given if name in tables]  # type: ignore[union-attr]
 
 
 def _tables(model: Model) -> Iterable[Model]:

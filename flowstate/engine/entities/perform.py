@@ -36,20 +36,24 @@ def perform(step: EntityStep, workflow: Any, ctx: Any, *, record_undo: bool, usi
 
     With `record_undo=False`, in an atomic workflow, nothing is read beyond what `save()` needs. A step that
     has no derived inverse, by `compensate=False` or a compensation of its own, records nothing either.
-    Raises `RowMissing`, `RowsAmbiguous`, `RowInvalid`, `RowProtected`, `RowLimitExceeded`,
-    `DeclarationInvalid`, the step's `missing` error, and whatever `save()`, receivers and the database raise.
+    Raises `RowMissing`, `RowsAmbiguous`, `RowProtected`, `RowLimitExceeded`, `DeclarationInvalid`, the step's
+    `missing` error, and whatever `save()`, receivers and the database raise.
     """
     record = record_undo and step.derives_inverse
     if isinstance(step, CreateStep):
         (result, undo), keys = create(step, ctx, record_undo=record, using=using)
         stored = {step.store_as: keys if step.many else keys[0]} if step.store_as else {}
-        return Written(result=result, undo=_sealed(undo, ctx), data=stored)
+        return Written(result=result, undo=_sealed(undo, step, ctx), data=stored)
     if isinstance(step, UpdateStep):
         result, undo = update(step, ctx, record_undo=record, using=using)
     else:
         result, undo = delete(step, ctx, record_undo=record, using=using)
-    return Written(result=result, undo=_sealed(undo, ctx))
+    return Written(result=result, undo=_sealed(undo, step, ctx))
 
 
-def _sealed(undo: dict[str, Any] | None, ctx: Any) -> dict[str, Any] | None:
-    return None if undo is None else sealed(undo, ctx.idempotency_key)
+def _sealed(undo: dict[str, Any] | None, step: EntityStep, ctx: Any) -> dict[str, Any] | None:
+    if undo is None:
+        return None
+    if step.on_conflict != "attention":  # undone as it was declared then, whatever the code says by that time
+        undo = {**undo, "on_conflict": step.on_conflict}
+    return sealed(undo, ctx.idempotency_key)

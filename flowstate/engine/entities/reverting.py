@@ -16,9 +16,15 @@ from flowstate.engine.entities.references import refuse_missing_targets
 from flowstate.engine.entities.rows import locked
 from flowstate.exceptions import UndoConflict
 
+Fields = dict[str, dict[str, str | None]]
+"""What a person needs to know of columns: what was `expected`, was `found`, and was to be `restore`d."""
 
-def revert(row: RowRecord, using: str) -> None:
-    """Put back the columns of one changed row. Raises `UndoConflict` and then has changed nothing."""
+
+def revert(row: RowRecord, using: str, *, overwrite: bool) -> Fields:
+    """Put back the columns of one changed row; return those in which it wrote over a foreign value.
+
+    Raises `UndoConflict` and then has changed nothing; for a foreign value unless it may `overwrite` that.
+    """
     plain = {
         field: change for field, change in row.columns.items() if "before" in change and not _auto(change)
     }
@@ -30,25 +36,29 @@ def revert(row: RowRecord, using: str) -> None:
         if all(equal_in_sql(field) for field in plain):
             conditions = [_holds(field, change["after"], using) for field, change in plain.items()]
             if queryset.filter(*conditions).update(**_restored(row, using)):
-                return
-        _compare(row, plain, queryset)
+                return {}
+        foreign = _foreign(row, plain, queryset)
+        if foreign and not overwrite:
+            message = f"{row} was changed by somebody else since: {', '.join(foreign)}."
+            raise UndoConflict(message, foreign)
         queryset.update(**_restored(row, using))
     except DatabaseError as err:
         if _is_refusal(err):
             message = f"{row} cannot be restored: {err}"
             raise UndoConflict(message, _fields(row.columns)) from err
         raise
+    return foreign
 
 
 def _auto(change: dict[str, Any]) -> bool:
     return bool(change.get("auto", False))
 
 
-def _compare(row: RowRecord, plain: dict[AnyField, Any], queryset: models.QuerySet[Any]) -> None:
-    """Read the row under lock and raise `UndoConflict` where it holds what the step did not write.
+def _foreign(row: RowRecord, plain: dict[AnyField, Any], queryset: models.QuerySet[Any]) -> Fields:
+    """Read the row under lock and return the columns that hold what the step did not write.
 
-    Equality in SQL is narrower than here in some cases, never wider: a decimal that SQLite computed as a
-    float, a column whose type encrypts.
+    Raises `UndoConflict` where it is gone. Equality in SQL is narrower than here in some cases, never wider: a
+    decimal that SQLite computed as a float, a column whose type encrypts.
     """
     found = complete(locked(queryset)).first()
     if found is None:
@@ -59,14 +69,10 @@ def _compare(row: RowRecord, plain: dict[AnyField, Any], queryset: models.QueryS
         for field, change in plain.items()
         if not same(field, text_of(field, found), change["after"])
     }
-    if foreign:
-        names = ", ".join(field.name for field in foreign)
-        message = f"{row} was changed by somebody else since: {names}."
-        raise UndoConflict(message, _fields(foreign))
+    return _fields(foreign)
 
 
-def _fields(columns: dict[AnyField, Any]) -> dict[str, dict[str, str | None]]:
-    """Return what a person needs to know of each column: what was expected, is there, would be restored."""
+def _fields(columns: dict[AnyField, Any]) -> Fields:
     return {
         field.name: {
             "expected": change.get("after"),

@@ -87,6 +87,24 @@ class Jam(Workflow):
         raise Burst
 
 
+class Rename(Workflow):
+    """Renames and restocks the bin; fails after somebody had the chance to do the same."""
+
+    rename = UpdateStep(values={"name": "Mine"})
+    restock = UpdateStep(values={"stock": 50})
+
+    @step(transactional=True)
+    def stir(self, ctx: Context[Feed]) -> None:
+        raise Burst
+
+    def on_step_failed(self, ctx: Context[Feed], step: str, error: BaseException) -> None:
+        Feed.objects.filter(pk=ctx.entity_id).update(**MEANWHILE)
+
+
+MEANWHILE: dict[str, Any] = {}
+"""What somebody else writes into the bin while a `Rename` is at work."""
+
+
 class Dry(Workflow):
     """Goes on in the background."""
 
@@ -132,6 +150,7 @@ ACTIONS: dict[type[Model], dict[str, Action]] = {
         "refill": Action(Refill, rules=[may_change]),
         "overfill": Action(Overfill, rules=[may_change], summary="More than fits"),
         "jam": Action(Jam, rules=[may_change]),
+        "rename": Action(Rename, rules=[may_change]),
         "dry": Action(Dry, rules=[may_change]),
         "divide": Action(Broken, rules=[may_change]),
         "refuse": Action(Choosy, rules=[may_change]),

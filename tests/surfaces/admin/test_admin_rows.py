@@ -48,7 +48,7 @@ def test_a_row_has_buttons_for_what_this_user_may_do_with_it(
         seen[user.username] = buttons(row_page(client, oats))
 
     assert seen == {
-        "keeper": ["Refill", "Overfill", "Jam", "Dry", "Divide", "Refuse", "Weigh"],
+        "keeper": ["Refill", "Overfill", "Jam", "Rename", "Dry", "Divide", "Refuse", "Weigh"],
         "onlooker": ["Weigh"],
     }
 

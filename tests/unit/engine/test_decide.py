@@ -19,6 +19,7 @@ from flowstate.engine.decide import (
     Undo,
     decide,
     due_compensations,
+    end_of_undoing,
     sole_successor,
 )
 from flowstate.models.statuses import ENDED, SETTLED, Compensation, RunStatus, StepStatus
@@ -212,9 +213,17 @@ def test_an_undone_run_ends_only_when_nothing_is_left_or_in_flight(run: RunState
 
 
 @given(journals())
-def test_nothing_follows_from_a_run_that_has_ended_or_needs_a_person(run: RunState) -> None:
-    for status in (*ENDED, RunStatus.ATTENTION):
+def test_nothing_follows_from_a_run_that_has_ended(run: RunState) -> None:
+    for status in ENDED:
         assert decide(replace(run, status=status)) == Rest()
+
+
+@given(journals())
+def test_a_run_that_needs_a_person_ends_once_nothing_failed_is_left(run: RunState) -> None:
+    decision = decide(replace(run, status=RunStatus.ATTENTION))
+
+    failed = any(step.compensation == Compensation.FAILED for step in run.steps)
+    assert decision == (Attention() if failed else End(end_of_undoing(run)))
 
 
 @given(graphs(), st.data())

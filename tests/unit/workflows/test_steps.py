@@ -220,7 +220,7 @@ def test_every_kind_of_step_takes_the_common_options() -> None:
     for kind in (Step, CreateStep, UpdateStep, DeleteStep):
         assert common <= kind.known_options
     assert option_names(DecoratorOptions) == common | {"transactional", "name", "compensate"}
-    assert option_names(EntityOptions) == common | {"name", "compensate"}
+    assert option_names(EntityOptions) == common | {"name", "compensate", "on_conflict"}
 
 
 def test_every_option_is_an_attribute_of_the_step() -> None:
