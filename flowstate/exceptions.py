@@ -174,6 +174,12 @@ class RowProtected(StepError):
     default_code = "row_protected"
 
 
+class RowInvalid(StepError):
+    """A row did not pass `full_clean()`; the message names the fields and what is wrong with each."""
+
+    default_code = "row_invalid"
+
+
 class EntityGone(StepError):
     """`ctx.entity` was asked for, but the row of the run no longer exists."""
 

@@ -1,4 +1,4 @@
-"""Checks of workflows against models: E011 to E016, and W003 and W004."""
+"""Checks of workflows against models: E011 to E016, E019, and W003 and W004."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from django.db.models import Field, Model
 from flowstate.actions.bound import BoundAction
 from flowstate.checks.declared import bound_workflows, workflows
 from flowstate.checks.journal import journal_alias
+from flowstate.engine.entities import link_tables
 from flowstate.workflows import CreateStep, DeleteStep, UpdateStep, Workflow
 
 EntityStep: TypeAlias = CreateStep | UpdateStep | DeleteStep
@@ -110,6 +111,22 @@ def _entity_step(
     if isinstance(where, Mapping):
         names = [lookup.partition("__")[0] for lookup in where]
         yield from (_no_field(workflow, step, model, name) for name in names if not _has(model, name))
+    if isinstance(step, UpdateStep):
+        yield from _links(workflow, step, model)
+
+
+def _links(workflow: type[Workflow], step: UpdateStep, model: type[Model]) -> Iterator[Error]:
+    known = link_tables(model)
+    names = [name for given in (step.add, step.remove) if isinstance(given, Mapping) for name in given]
+    for name in names:
+        if name not in known:
+            yield Error(
+                f"The step {step.name!r} of {workflow.declaration.name} links by {name!r}, which is no many-to-many "
+                f"of {model._meta.label}.",
+                hint=f"There are {', '.join(sorted(known)) or 'none'}.",
+                obj=workflow,
+                id="flowstate.E019",
+            )
 
 
 def _alias(workflow: type[Workflow], step: EntityStep, model: type[Model]) -> Iterator[Error]:

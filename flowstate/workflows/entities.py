@@ -6,7 +6,18 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from flowstate.exceptions import DeclarationInvalid
-from flowstate.workflows.functions import refuse_wrong_arity, value_of
+from flowstate.workflows.entity_options import (
+    check_changes,
+    check_direct,
+    check_store_as,
+    check_values,
+    check_where,
+    checked_links,
+    checked_missing,
+    checked_model,
+    refuse_reading,
+)
+from flowstate.workflows.functions import call, refuse_wrong_arity, value_of
 from flowstate.workflows.policies import flag, refuse_unknown
 from flowstate.workflows.step_options import (
     UNSET,
@@ -30,6 +41,8 @@ Columns: TypeAlias = Mapping[str, Any]
 Values: TypeAlias = Callable[[Any], Columns] | Columns
 ManyValues: TypeAlias = Callable[[Any], Columns | Iterable[Columns]] | Columns | Iterable[Columns]
 Where: TypeAlias = "Callable[[Any], Columns | Q] | Columns | Q"
+Members: TypeAlias = Callable[[Any], Iterable[Any]] | Iterable[Any]
+Links: TypeAlias = Callable[[Any], Mapping[str, Members]] | Mapping[str, Members]
 
 
 class EntityStep(Step["Row"]):
@@ -62,10 +75,12 @@ class EntityStep(Step["Row"]):
     def refuse_wrong_functions(self, label: str) -> None:
         """Raise DeclarationInvalid where `values`, `where` or an option could not be called."""
         super().refuse_wrong_functions(label)
-        for option in ("values", "where"):
+        for option in ("values", "where", "add", "remove"):
             given = getattr(self, option, UNSET)
-            if callable(given):
-                refuse_wrong_arity(given, ("ctx",), f"{label}: step {self.name!r}: {option}")
+            inner = given.items() if option in ("add", "remove") and isinstance(given, Mapping) else ()
+            for what, fn in ((option, given), *((f"{option} {name!r}", members) for name, members in inner)):
+                if callable(fn):
+                    refuse_wrong_arity(fn, ("ctx",), f"{label}: step {self.name!r}: {what}")
         if self.on_conflict != "attention" and not self.derives_inverse:
             message = (
                 f"{label}: step {self.name!r}: on_conflict={self.on_conflict!r} is for an undo that is derived, and "
@@ -78,11 +93,12 @@ class CreateStep(EntityStep):
     """Insert one row, or with `many=True` one for each of the values; the inverse deletes exactly these.
 
     The result is `{"pk": ...}`, or `{"count": n}` of many. `store_as` puts the key, or the list of keys, into
-    `ctx.data` under that name.
+    `ctx.data` under that name. `full_clean=True` validates each row before it is saved.
     """
 
     values: ManyValues
     store_as: str | None
+    full_clean: bool
     word = "CreateStep"
 
     def __init__(
@@ -92,17 +108,19 @@ class CreateStep(EntityStep):
         values: ManyValues | Unset = UNSET,
         store_as: str | None = None,
         many: bool = False,
+        full_clean: bool = False,
         **options: Unpack[EntityOptions],
     ) -> None:
-        if _checked_model(model, "CreateStep") is None:
+        if checked_model(model, "CreateStep") is None:
             message = "CreateStep takes a model: the action's entity exists already."
             raise DeclarationInvalid(message)
         flag(many, "CreateStep: many")
-        _check_store_as(store_as)
+        check_store_as(store_as)
         rows = values if many and isinstance(values, list | tuple) else [values]
         for row in rows:
-            _check_values(row, "CreateStep", "one mapping for each row" if many else "a mapping")
-        given = {"values": values, "store_as": store_as, "many": many}
+            check_values(row, "CreateStep", "one mapping for each row" if many else "a mapping")
+        flag(full_clean, "CreateStep: full_clean")
+        given = {"values": values, "store_as": store_as, "many": many, "full_clean": full_clean}
         self._declare(model, Kind.CREATE, given, options)
 
     def values_for(self, ctx: Any) -> Any:
@@ -113,46 +131,74 @@ class CreateStep(EntityStep):
 class UpdateStep(EntityStep):
     """Change one row, or with `many=True` all that `where` finds; the inverse restores what it wrote over.
 
-    Without a model it is the action's entity. `missing` is the error for no row. `direct=True` is one
-    conditional UPDATE, without signals and `save()`. The result is `{"pk": ...}`, or `{"count": n}` of many.
+    Without a model it is the action's entity. `add` and `remove` link and unlink by many-to-many names, after
+    `values` are saved; the inverse takes back the links that were really made or dropped. `missing` is the
+    error for no row. `full_clean=True` validates the row before it is saved. `direct=True` is one conditional
+    UPDATE, without signals and `save()`. The result is `{"pk": ...}`, or `{"count": n}` of many.
     """
 
     where: Where | Unset
-    values: Values
+    values: Values | Unset
+    add: Links | Unset
+    remove: Links | Unset
     missing: type[Exception] | None
+    full_clean: bool
     direct: bool
     word = "UpdateStep"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that an update may be told, each by name
         self,
         model: ModelGiven | None = None,
         *,
         where: Where | Unset = UNSET,
         values: Values | Unset = UNSET,
+        add: Links | Unset = UNSET,
+        remove: Links | Unset = UNSET,
         many: bool = False,
         missing: type[Exception] | None = None,
+        full_clean: bool = False,
         direct: bool = False,
         **options: Unpack[EntityOptions],
     ) -> None:
-        model = _checked_model(model, "UpdateStep")
-        _check_where("UpdateStep", model, where, many=flag(many, "UpdateStep: many"))
-        _check_values(values, "UpdateStep", "a mapping")
-        if isinstance(values, Mapping) and (not values or "pk" in values):
-            what = "changes the key of a row" if values else "changes nothing"
-            message = f"UpdateStep: values {what}: {dict(values)!r}."
-            raise DeclarationInvalid(message)
-        if flag(direct, "UpdateStep: direct") and options.get("compensate") is not False:
-            _check_direct(model, where, values)
-        given = {"where": where, "values": values, "many": many, "direct": direct}
-        self._declare(model, Kind.UPDATE, given, options, missing=_checked_missing(missing, "UpdateStep"))
+        model = checked_model(model, "UpdateStep")
+        check_where("UpdateStep", model, where, many=flag(many, "UpdateStep: many"))
+        links = {
+            "add": checked_links(add, "UpdateStep: add"),
+            "remove": checked_links(remove, "UpdateStep: remove"),
+        }
+        linking = any(given is not UNSET for given in links.values())
+        if values is not UNSET or not linking:
+            check_changes(values)
+        if flag(full_clean, "UpdateStep: full_clean") and direct:
+            refuse_reading("full_clean=True")
+        if flag(direct, "UpdateStep: direct") and linking:
+            refuse_reading("add= and remove=")
+        if direct and options.get("compensate") is not False:
+            check_direct(model, where, values)
+        given = {"where": where, "values": values, "many": many, "full_clean": full_clean, "direct": direct}
+        missing = checked_missing(missing, "UpdateStep")
+        self._declare(model, Kind.UPDATE, given | links, options, missing=missing)
 
     def where_for(self, ctx: Any) -> Any:
         """Return the lookup now, a mapping or a Q; UNSET for the action's entity."""
         return self.where if self.where is UNSET else value_of(self.where, ctx)
 
     def values_for(self, ctx: Any) -> Any:
-        """Return the values now, a mapping."""
-        return value_of(self.values, ctx)
+        """Return the values now, a mapping; an empty one where the step only links."""
+        return {} if self.values is UNSET else value_of(self.values, ctx)
+
+    @property
+    def linking(self) -> bool:
+        """Whether the step makes or drops many-to-many links."""
+        return self.add is not UNSET or self.remove is not UNSET
+
+    def added_for(self, ctx: Any) -> Any:
+        """Return the rows or keys to link, by many-to-many name."""
+        return _members_by_name(self.add, ctx)
+
+    def removed_for(self, ctx: Any) -> Any:
+        """Return the rows or keys to unlink, by many-to-many name."""
+        return _members_by_name(self.remove, ctx)
 
 
 class DeleteStep(EntityStep):
@@ -175,111 +221,20 @@ class DeleteStep(EntityStep):
         missing: type[Exception] | None = None,
         **options: Unpack[EntityOptions],
     ) -> None:
-        model = _checked_model(model, "DeleteStep")
-        _check_where("DeleteStep", model, where, many=flag(many, "DeleteStep: many"))
+        model = checked_model(model, "DeleteStep")
+        check_where("DeleteStep", model, where, many=flag(many, "DeleteStep: many"))
         given = {"where": where, "many": many}
-        self._declare(model, Kind.DELETE, given, options, missing=_checked_missing(missing, "DeleteStep"))
+        self._declare(model, Kind.DELETE, given, options, missing=checked_missing(missing, "DeleteStep"))
 
     def where_for(self, ctx: Any) -> Any:
         """Return the lookup now, a mapping or a Q; UNSET for the action's entity."""
         return self.where if self.where is UNSET else value_of(self.where, ctx)
 
 
-def refuse_double_columns(names: Iterable[str], what: str) -> None:
-    """Raise DeclarationInvalid where two names say one column: `x` and `x_id`, `pk` and `id`.
-
-    It goes by the names alone. Where a model has unrelated fields of such names, `values` as a function gets
-    past it, and what knows the model judges.
-    """
-    given = set(names)
-    pairs = [(name, f"{name}_id") for name in sorted(given)]
-    for one, other in [*pairs, ("id", "pk")]:
-        if one in given and other in given:
-            message = f"{what}: {one!r} and {other!r} name one column."
-            raise DeclarationInvalid(message)
-
-
-def _checked_model(model: Any, what: str) -> Any:
-    if model is None:
-        return None
-    if isinstance(model, str):
-        parts = model.split(".")
-        if len(parts) == 2 and all(part.isidentifier() for part in parts):
-            return model
-    elif isinstance(model, type) and hasattr(model, "_meta"):
-        if model._meta.abstract:
-            message = f"{what}: {model.__name__} is abstract, so it has no rows."
-            raise DeclarationInvalid(message)
-        return model
-    message = f'{what}: a model is a class or "app.Model", not {model!r}.'
-    raise DeclarationInvalid(message)
-
-
-def _check_values(values: object, what: str, shape: str) -> None:
-    if values is UNSET:
-        message = f"{what} needs values=."
-        raise DeclarationInvalid(message)
-    if callable(values):
-        return
-    if not isinstance(values, Mapping) or not all(isinstance(name, str) for name in values):
-        message = f"{what}: values is {shape} of field names, or a function (ctx) of that, not {values!r}."
-        raise DeclarationInvalid(message)
-    lookups = sorted(name for name in values if "__" in name)
-    if lookups:
-        message = f"{what}: values names fields, not lookups: {', '.join(lookups)}."
-        raise DeclarationInvalid(message)
-    refuse_double_columns(values, f"{what}: values")
-
-
-def _check_store_as(given: object) -> None:
-    if given is not None and not (isinstance(given, str) and given):
-        message = f"CreateStep: store_as is a name in ctx.data, not {given!r}."
-        raise DeclarationInvalid(message)
-
-
-def _check_where(what: str, model: object, where: object, *, many: bool) -> None:
-    if model is None:
-        if where is not UNSET or many:
-            option = "where" if where is not UNSET else "many"
-            message = f"{what} without a model is for the action's entity, one row: it takes no {option}=."
-            raise DeclarationInvalid(message)
-        return
-    if where is UNSET:
-        message = f"{what} of {model!r} needs where=, which says which row."
-        raise DeclarationInvalid(message)
-    if callable(where) or getattr(where, "conditional", False):  # a Q
-        return
-    if not isinstance(where, Mapping) or not all(isinstance(name, str) for name in where):
-        message = f"{what}: where is a mapping of lookups, a Q, or a function (ctx) of these, not {where!r}."
-        raise DeclarationInvalid(message)
-    if not where:
-        message = f"{what}: an empty where finds every row of {model!r}."
-        raise DeclarationInvalid(message)
-
-
-def _check_direct(model: Any, where: Any, values: Any) -> None:
-    """Refuse what is wrong whatever the model; the rest is seen when the step runs."""
-    why = (
-        "direct=True reads no row, so its inverse needs a where that names the key and values that are deltas"
-    )
-    plain = isinstance(values, Mapping) and sorted(
-        name for name, value in values.items() if not hasattr(value, "resolve_expression")
-    )
-    if plain:
-        message = f"UpdateStep: {why}: {', '.join(plain)} is given a plain value. Or say compensate=False."
-        raise DeclarationInvalid(message)
-    if not isinstance(model, str | None) and isinstance(where, Mapping):
-        key = model._meta.pk
-        if not {"pk", key.name, key.attname} & {name.removesuffix("__exact") for name in where}:
-            message = f"UpdateStep: {why}: {', '.join(where)} is not the key. Or say compensate=False."
-            raise DeclarationInvalid(message)
-
-
-def _checked_missing(missing: Any, what: str) -> type[Exception] | None:
-    if missing is None:
-        return None
-    if not (isinstance(missing, type) and issubclass(missing, Exception)):
-        message = f"{what}: missing is an exception class, not {missing!r}."
-        raise DeclarationInvalid(message)
-    refuse_wrong_arity(missing, (), f"{what}: missing is raised without arguments: it")
-    return missing
+def _members_by_name(given: Any, ctx: Any) -> Any:
+    if given is UNSET:
+        return {}
+    found = call(given, ctx) if callable(given) else given
+    if not isinstance(found, Mapping):
+        return found
+    return {name: value_of(members, ctx) for name, members in found.items()}

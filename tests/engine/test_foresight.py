@@ -287,3 +287,27 @@ def test_what_is_foreseen_is_what_happens(
             else:
                 assert preview.conflict == ""
                 assert all(came_true(row) for row in preview.rows)
+
+
+# --- links ---------------------------------------------------------------------------------------
+
+
+def test_links_would_go_and_come_back_and_one_that_is_there_again_stays() -> None:
+    """Over what the steps undone before leave behind, where the same links were made and dropped twice."""
+    ape = Animal.objects.create(name="ape")
+    loud, shy, wild = (Tag.objects.create(name=name) for name in ("loud", "shy", "wild"))
+    ape.tags.add(loud, shy)
+    dropped = do(UpdateStep("zoo.Animal", where={"pk": ape.pk}, remove={"tags": [loud, shy]}))
+    made = do(UpdateStep("zoo.Animal", where={"pk": ape.pk}, add={"tags": [loud, wild]}))
+    ape.tags.add(shy)  # by somebody else
+
+    previews = foresee(dropped, made)
+
+    assert [[row.what for row in preview.rows] for preview in previews] == [
+        ["deleted", "deleted"],
+        ["unchanged", "restored"],
+    ]
+    assert not any(preview.conflict for preview in previews)
+    for step, written in (made, dropped):
+        take_back(written, step)
+    assert set(ape.tags.all()) == {loud, shy}

@@ -20,8 +20,10 @@ from flowstate.workflows.entities import CreateStep, DeleteStep, EntityStep, Upd
 from tests.zoo.models import (
     Animal,
     Cage,
+    Code,
     Everything,
     Feed,
+    Glossary,
     Keeper,
     Meal,
     Node,
@@ -63,15 +65,27 @@ COLUMNS: dict[str, st.SearchStrategy[Any]] = {
     "maybe": st.none() | st.booleans(),
     "char": words,
     "text": words,
+    "slug": st.from_regex(r"[-a-zA-Z0-9_]{0,20}", fullmatch=True),
+    "email": st.emails().filter(lambda email: len(email) <= 200),
+    "url": words.map(lambda word: f"https://example.org/{word}"),
+    "path": words.map(lambda word: f"/{word}"),
+    "file": words.map(lambda word: f"files/{word}"),
+    "maybe_file": st.none() | st.just("files/a.txt"),
+    "small": st.integers(-(2**15), 2**15 - 1),
+    "positive": st.integers(0, 2**31 - 1),
     "integer": st.integers(-(2**28), 2**28) | st.just(F("integer") * 2),
     "big": st.integers(-(2**63), 2**63 - 1),
+    "positive_small": st.integers(0, 2**15 - 1),
+    "positive_big": st.integers(0, 2**62) | st.just(F("positive_big") + 3),
     "maybe_integer": st.none() | st.integers(-9, 9) | st.just(F("maybe_integer") + 2),
     "decimal": st.decimals(-(10**7), 10**7, places=2) | st.just(F("decimal") + Decimal("0.07")),
     "real": st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False),
     "date": st.none() | st.dates(date(1000, 1, 1)),
     "moment": st.none() | st.datetimes(datetime(1000, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC)),  # noqa: DTZ001
     "time": st.none() | st.times(),
-    "duration": st.none() | st.timedeltas(timedelta(-(10**5)), timedelta(10**5)),
+    "duration": st.none()
+    | st.timedeltas(timedelta(-(10**5)), timedelta(10**5))
+    | st.just(F("duration") - timedelta(microseconds=3)),
     "uuid": st.none() | st.uuids(version=4),
     "ip": st.none() | st.ip_addresses().map(str),
     "binary": st.none() | st.binary(max_size=10),
@@ -102,6 +116,12 @@ def world() -> None:
         mother.tags.set(tags[: index + 1])
         Meal.objects.create(animal=mother, feed=feeds[index % 2])
         Passport.objects.create(animal=mother)
+        mother.friends.set(Animal.objects.exclude(pk=mother.pk)[:index])
+    glossary = Glossary.objects.create()
+    for index in range(3):
+        code = Code.objects.create(code=f"c{index}", alias=f"a{index}")
+        for line in range(index):
+            glossary.entries.create(code=code, line=str(line)).remarks.create()
     root = Node.objects.create(name="root")
     root.children.create(name="leaf", twin=root)
     Note.objects.create(text="note")
@@ -114,6 +134,10 @@ Make = Callable[[models.Model, int], EntityStep]
 
 def keys(model: type[models.Model]) -> list[Any]:
     return list(model._base_manager.order_by("pk").values_list("pk", flat=True))
+
+
+def aliases() -> list[str]:
+    return list(Code.objects.order_by("pk").values_list("alias", flat=True))
 
 
 def at(row: models.Model) -> dict[str, Any]:
@@ -165,6 +189,45 @@ MAKERS: dict[str, tuple[type[models.Model], Make]] = {
         Keeper,
         lambda row, n: UpdateStep("zoo.Keeper", where={"pk__gt": 0}, values={"name": f"all {n}"}, many=True),
     ),
+    "tag": (
+        Animal,
+        lambda row, n: UpdateStep(
+            "zoo.Animal",
+            **at(row),
+            values={"weight": F("weight") + n},
+            add={"tags": keys(Tag)[: n + 1]},
+            remove={"tags": keys(Tag)[n + 1 :]},
+        ),
+    ),
+    "tag all": (
+        Animal,
+        lambda row, n: UpdateStep("zoo.Animal", where={"pk__gt": 0}, add={"tags": keys(Tag)[-1:]}, many=True),
+    ),
+    "untag": (
+        Tag,
+        lambda row, n: UpdateStep(
+            "zoo.Tag", **at(row), values={"name": f"n {n}"}, remove={"animals": keys(Animal)[n:]}
+        ),
+    ),
+    "befriend": (
+        Animal,
+        lambda row, n: UpdateStep(
+            "zoo.Animal", **at(row), add={"friends": keys(Animal)[:n]}, remove={"friends": keys(Animal)[n:]}
+        ),
+    ),
+    "change the diet": (
+        Animal,
+        lambda row, n: UpdateStep(
+            "zoo.Animal", **at(row), add={"feeds": keys(Feed)[: n % 2]}, remove={"feeds": keys(Feed)[n % 2 :]}
+        ),
+    ),
+    "define": (
+        Glossary,
+        lambda row, n: UpdateStep(
+            "zoo.Glossary", **at(row), add={"codes": aliases()[:n]}, remove={"codes": aliases()[n:]}
+        ),
+    ),
+    "drop a code": (Code, lambda row, n: DeleteStep("zoo.Code", **at(row))),
     "retitle": (Page, lambda row, n: UpdateStep("zoo.Page", **at(row), values={"title": f"Page {n}"})),
     "let an animal go": (Animal, lambda row, n: DeleteStep("zoo.Animal", **at(row))),
     "pull a cage down": (Cage, lambda row, n: DeleteStep("zoo.Cage", **at(row))),

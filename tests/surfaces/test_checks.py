@@ -216,8 +216,22 @@ def test_a_user_who_owns_the_own_row_is_fine() -> None:
         (DeleteStep("zoo.Keeper", name="remove", where={"nmae": 1}), "flowstate.E012"),
         (CreateStep("zoo.Bird", name="make", values={"pk": 1, "animal_ptr_id": 1}), "flowstate.E013"),
         (CreateStep("zoo.Keeper", name="make", values=[{}, {"nmae": 1}], many=True), "flowstate.E012"),
+        (UpdateStep("zoo.Animal", name="link", where={"pk": 1}, add={"tgas": [1]}), "flowstate.E019"),
+        (UpdateStep(name="link", remove={"cages": [1]}), "flowstate.E019"),
     ],
-    ids=["model", "app", "field", "relation", "where", "entity", "delete", "twice", "many"],
+    ids=[
+        "model",
+        "app",
+        "field",
+        "relation",
+        "where",
+        "entity",
+        "delete",
+        "twice",
+        "many",
+        "link",
+        "reverse",
+    ],
 )
 def test_entity_steps_are_compared_with_their_models(given: Any, wanted: str) -> None:
     with bound(Keeper, shape=steps(given)):
@@ -231,6 +245,7 @@ def test_entity_steps_that_fit_are_not_spoken_of() -> None:
             "zoo.Feed", name="take", where={"pk": 1, "stock__gte": 2}, values={"stock": F("stock") - 2}
         ),
         UpdateStep(name="change", values=lambda ctx: {"whatever": 1}),
+        UpdateStep(name="link", add={"notes": [1]}, remove=lambda ctx: {"whatever": []}),
         DeleteStep("zoo.Cage", name="remove", where={"keeper__name": "x"}),
     )
     with bound(Keeper, shape=fits):

@@ -32,6 +32,8 @@ class Everything(models.Model):
     small = models.SmallIntegerField(default=0)
     big = models.BigIntegerField(default=0)
     positive = models.PositiveIntegerField(default=0)
+    positive_small = models.PositiveSmallIntegerField(default=0)
+    positive_big = models.PositiveBigIntegerField(default=0)
     maybe_integer = models.IntegerField(null=True)
     decimal = models.DecimalField(max_digits=10, decimal_places=2, default=Decimal(0))
     real = models.FloatField(default=0.0)
@@ -104,6 +106,7 @@ class Animal(models.Model):
     mother = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="young")
     tags = models.ManyToManyField(Tag, related_name="animals")
     feeds = models.ManyToManyField(Feed, through="Meal", related_name="animals")
+    friends = models.ManyToManyField("self")
     created = models.DateTimeField(auto_now_add=True)
     updated = models.DateTimeField(auto_now=True)
 
@@ -171,6 +174,26 @@ class CodeUse(models.Model):
     code = models.ForeignKey(Code, to_field="alias", on_delete=models.CASCADE, related_name="uses")
 
 
+class Glossary(models.Model):
+    """Linked by rows that refer to another column than the key, and to which others refer."""
+
+    name = models.CharField(max_length=20, default="")
+    codes = models.ManyToManyField(Code, through="Entry", related_name="glossaries")
+
+
+class Entry(models.Model):
+    """May be there twice for one pair."""
+
+    glossary = models.ForeignKey(Glossary, on_delete=models.CASCADE, related_name="entries")
+    code = models.ForeignKey(Code, to_field="alias", on_delete=models.CASCADE, related_name="entries")
+    line = models.CharField(max_length=50, default="")
+
+
+class Remark(models.Model):
+    entry = models.ForeignKey(Entry, on_delete=models.CASCADE, related_name="remarks")
+    text = models.CharField(max_length=50, default="")
+
+
 class Berth(models.Model):
     """A key of two columns."""
 
@@ -199,6 +222,7 @@ class Note(models.Model):
     text = models.CharField(max_length=50)
     slug = models.SlugField(default="", db_index=False)
     deleted_at = models.DateTimeField(null=True)
+    keepers = models.ManyToManyField(Keeper, related_name="notes")
 
     objects = KeptNotes()
     everything = models.Manager()  # noqa: DJ012 - ruff takes it for a field

@@ -1,8 +1,8 @@
 """Entity steps: what they write, the record of it, and how that is undone from the record.
 
-perform.py leads to creation.py, updates.py and deletion.py; inverse.py to removal.py, reverting.py and
-restoration.py. Both sides share the record's shape (records.py) and how a field's value is written down
-(images.py).
+perform.py leads to creation.py, updates.py with links.py, and deletion.py; inverse.py to removal.py,
+reverting.py and restoration.py. Both sides share the record's shape (records.py) and how a field's value is
+written down (images.py).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from flowstate.engine.entities.inverse import (
     rows_as_senders,
     undo,
 )
+from flowstate.engine.entities.links import link_tables
 from flowstate.engine.entities.perform import Written, perform
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Restored",
     "Undone",
     "Written",
+    "link_tables",
     "models_of",
     "perform",
     "rows_as_senders",

@@ -17,6 +17,7 @@ from flowstate.engine.entities.rows import (
     refuse_unknown_values,
     table_of,
 )
+from flowstate.engine.entities.validation import validate
 from flowstate.workflows.entities import CreateStep
 
 
@@ -29,7 +30,7 @@ def create(step: CreateStep, ctx: Any, *, record_undo: bool, using: str) -> tupl
     for values in many_dicts(step, step.values_for(ctx)):
         refuse_unknown_values(step, model, values)
         adopted = _existing_parents(model, values, using) if record_undo else {}
-        row = model._default_manager.using(using).create(**values)
+        row = _create(step, model, values, using)
         keys.append(key_shown(row.pk))
         if record_undo:
             created += [
@@ -38,6 +39,16 @@ def create(step: CreateStep, ctx: Any, *, record_undo: bool, using: str) -> tupl
             changed += _changes_of_parents(row, adopted, using)
     result = {"count": len(keys)} if step.many else {"pk": keys[0]}
     return (result, undo_record(created=created, changed=changed) if record_undo else None), keys
+
+
+def _create(step: CreateStep, model: Model, values: Mapping[str, Any], using: str) -> models.Model:
+    if not step.full_clean:
+        return model._default_manager.using(using).create(**values)
+    # The row that was validated is the one to be saved, so a `create()` of the manager's own is not called.
+    row = model(**values)
+    validate(step, row)
+    row.save(force_insert=True, using=using)
+    return row
 
 
 def _tables(row: models.Model) -> list[Model]:

@@ -31,7 +31,7 @@ def delete(step: DeleteStep, ctx: Any, *, record_undo: bool, using: str) -> Outc
     rows = found.rows()
     result = {"count": len(rows)} if step.many else {"pk": key_shown(rows[0].pk)}
     try:
-        recorded = _record(rows, using) if record_undo and rows else None
+        recorded = record(rows, using) if record_undo and rows else None
         for row in rows:
             row.delete(using=using)
     except (ProtectedError, RestrictedError) as err:
@@ -39,7 +39,7 @@ def delete(step: DeleteStep, ctx: Any, *, record_undo: bool, using: str) -> Outc
     if recorded is None:
         return result, undo_record() if record_undo else None
     if type(rows[0]).delete is not models.Model.delete:
-        return result, _what_really_happened(recorded, using)
+        return result, what_really_happened(recorded, using)
     return result, recorded.as_record()
 
 
@@ -91,7 +91,7 @@ _OF_DJANGO = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Recorded:
+class Recorded:
     """What a deletion will take with it, as it was before."""
 
     deleted: Images
@@ -121,7 +121,7 @@ class _Link:
     new: Any
 
 
-def _record(rows: Sequence[models.Model], using: str) -> _Recorded:
+def record(rows: Sequence[models.Model], using: str) -> Recorded:
     """Return what deleting these rows would take with it; locks all of it. Raises `RowLimitExceeded`."""
     cap = settings().max_rows
     collector = _LockingCollector(using, cap)
@@ -139,7 +139,7 @@ def _record(rows: Sequence[models.Model], using: str) -> _Recorded:
     for link in links:
         linked.setdefault(link.table, []).append(link.key)
     known = {_table(rows[0]): {row.pk: row for row in rows}}
-    return _Recorded(
+    return Recorded(
         {table: _images(table, found, known.get(table, {}), using) for table, found in keys.items()},
         {table: _images(table, found, {}, using) for table, found in linked.items()},
         links,
@@ -178,7 +178,7 @@ def _links(collector: Collector, deleted: Mapping[Model, Sequence[Any]]) -> Iter
 # --- a delete() of the user's own ----------------------------------------------------------------
 
 
-def _what_really_happened(recorded: _Recorded, using: str) -> dict[str, Any]:
+def what_really_happened(recorded: Recorded, using: str) -> dict[str, Any]:
     """Return the undo record after an overridden `delete()`: some rows may still be there, changed."""
     gone: Images = {}
     changed: list[dict[str, Any]] = []

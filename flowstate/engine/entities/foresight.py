@@ -16,7 +16,7 @@ from django.db.models import Q
 from flowstate.engine.entities.images import AnyField, complete, key_text, same, text, text_of, tracked, value
 from flowstate.engine.entities.records import Record, RowRecord, read_record
 from flowstate.engine.entities.references import may_be_referred_to, referring, target
-from flowstate.engine.entities.restoration import unique_names
+from flowstate.engine.entities.restoration import linked_again, unique_names
 from flowstate.engine.entities.rows import Model, table_of
 from flowstate.exceptions import UndoConflict
 from flowstate.models.undo_preview import FieldPreview, RowPreview, StepPreview
@@ -147,12 +147,14 @@ class Foresight:
 
     def _restorations(self, rows: Sequence[RowRecord]) -> list[RowPreview]:
         there = {(row.model, row.key) for row in rows if self._rows[row.model, row.key] is not None}
+        again = linked_again(rows, self._using, self._rows)
+        previews = [self._preview(row, what="unchanged") for row in rows if (row.model, row.key) in again]
+        rows = [row for row in rows if (row.model, row.key) not in again]
         for row in rows:
             self._rows[row.model, row.key] = {field.name: given for field, given in row.columns.items()}
         missing = self._missing_targets(
             [(field, given) for row in rows for field, given in row.columns.items()]
         )
-        previews = []
         for number, row in enumerate(rows):
             conflict = ""
             if (row.model, row.key) in there:

@@ -15,13 +15,15 @@ from typing import Any, Literal
 from django.db import models, transaction
 from django.db.models.deletion import get_candidate_relations_to_delete
 
+from flowstate.engine.entities.links import link_tables
 from flowstate.engine.entities.records import Record, RowRecord, read_record
 from flowstate.engine.entities.removal import remove
 from flowstate.engine.entities.restoration import restore
 from flowstate.engine.entities.reverting import Fields, revert
 from flowstate.engine.entities.rows import EntityStep, Model, model_of, table_of
 from flowstate.exceptions import UndoConflict
-from flowstate.workflows.entities import DeleteStep
+from flowstate.workflows.entities import DeleteStep, UpdateStep
+from flowstate.workflows.step_options import UNSET
 from flowstate.workflows.steps import Kind, Step
 from flowstate.workflows.workflow import Declaration
 
@@ -89,7 +91,7 @@ def _undo(
     rows: list[Restored] = [
         *((table, pk, "removed") for table, pk in removed),
         *((row.model, row.key, "back") for row in done.deleted),
-        *((row.model, row.key, "changed") for row in done.changed),
+        *((row.model, row.key, "changed") for row in (*done.changed, *done.linked)),
     ]
     return Undone(rows=rows, overwritten=[(row, fields) for row, fields in foreign if fields])
 
@@ -122,15 +124,26 @@ def _shares_key(model: Model, table: Model) -> bool:
 def models_of(declaration: Declaration, entity_model: Model | None) -> frozenset[str]:
     """Return the labels, in lower case, of all models that undo records of this workflow may name.
 
-    That are those its entity steps name, the tables they consist of, and for delete steps all that Django
-    would delete or unlink with them.
+    That are those its entity steps name, the tables they consist of, for delete steps all that Django would
+    delete or unlink with them, and for steps that link the tables of these links.
     """
     found: set[Model] = set()
     for step in declaration.steps:
         if step.kind in _ENTITY_KINDS and isinstance(step, EntityStep):
             model = model_of(step, entity_model)
             found |= _taken_along(model) if isinstance(step, DeleteStep) else set(_tables(model))
+            if isinstance(step, UpdateStep) and step.linking:
+                found = found.union(*map(_taken_along, _link_tables(step, model)))
     return frozenset(model._meta.label_lower for model in found)
+
+
+def _link_tables(step: UpdateStep, model: Model) -> Iterable[Model]:
+    """Return the tables of the links that the step names; of all where a function names them."""
+    tables = link_tables(model)
+    named = [given for given in (step.add, step.remove) if given is not UNSET]
+    if any(callable(given) for given in named):
+        return tables.values()
+    return [tables[name] for given in named for name in given if name in tables]  # type: ignore[union-attr]
 
 
 def _tables(model: Model) -> Iterable[Model]:

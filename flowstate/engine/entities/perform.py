@@ -36,8 +36,8 @@ def perform(step: EntityStep, workflow: Any, ctx: Any, *, record_undo: bool, usi
 
     With `record_undo=False`, in an atomic workflow, nothing is read beyond what `save()` needs. A step that
     has no derived inverse, by `compensate=False` or a compensation of its own, records nothing either.
-    Raises `RowMissing`, `RowsAmbiguous`, `RowProtected`, `RowLimitExceeded`, `DeclarationInvalid`, the step's
-    `missing` error, and whatever `save()`, receivers and the database raise.
+    Raises `RowMissing`, `RowsAmbiguous`, `RowInvalid`, `RowProtected`, `RowLimitExceeded`,
+    `DeclarationInvalid`, the step's `missing` error, and whatever `save()`, receivers and the database raise.
     """
     record = record_undo and step.derives_inverse
     if isinstance(step, CreateStep):

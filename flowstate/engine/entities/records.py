@@ -1,10 +1,11 @@
 """The undo record of an entity step: what it is made of, and refusing one that was not made here.
 
-`{"version": 1, "created": [...], "deleted": [...], "changed": [...], "on_conflict": word, "seal": text}`, each
-list only where it has rows, and the word only where it is not "attention". A row is `{"model": label, "key": text}`, one for each table of a multi-table model. A deleted one
-has its columns in `values`; a changed one has in `fields` what is to be undone for each column:
-`{"delta": n}`, or `{"before": text, "after": text}`, with `"auto": true` where nobody but Django writes the
-column.
+`{"version": 1, "created": [...], "deleted": [...], "changed": [...], "linked": [...], "on_conflict": word,
+"seal": text}`, each list only where it has rows, and the word only where it is not "attention". A row is
+`{"model": label, "key": text}`, one for each table of a multi-table model. A deleted one has its columns in
+`values`; a changed one has in `fields` what is to be undone for each column: `{"delta": n}`, or
+`{"before": text, "after": text}`, with `"auto": true` where nobody but Django writes the column. Many-to-many
+links are created and deleted rows of their table; `linked` are the rows whose links these were.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def row_record(model: Model, key: str, **more: Any) -> dict[str, Any]:
 
 
 def undo_record(**rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the record of a step that `created`, `deleted` or `changed` these rows."""
+    """Return the record of a step that `created`, `deleted`, `changed` or `linked` these rows."""
     return {"version": VERSION, **{what: list(found) for what, found in rows.items() if found}}
 
 
@@ -82,7 +83,7 @@ class RowRecord:
     key: Any
     key_text: str
     columns: dict[AnyField, Any]
-    """By field: the text of a deleted row, the change of a changed one; nothing for a created one."""
+    """By field: the text of a deleted row, the change of a changed one; nothing for the others."""
 
     def __str__(self) -> str:
         return f"{self.model._meta.label} {self.key_text}"
@@ -95,10 +96,12 @@ class Record:
     created: list[RowRecord]
     deleted: list[RowRecord]
     changed: list[RowRecord]
+    linked: list[RowRecord]
     on_conflict: OnConflict = "attention"
 
 
-_PARTS = ("created", "deleted", "changed")
+_PARTS = ("created", "deleted", "changed", "linked")
+_WITHOUT_COLUMNS = ("created", "linked")
 
 
 def read_record(record: Any, *, key: str, allowed_models: frozenset[str]) -> Record:
@@ -146,7 +149,7 @@ def _read_row(row: dict[str, Any], part: str, allowed_models: frozenset[str]) ->
     except LookupError as err:
         message = f"The undo record names {label!r}, which no longer exists: {err}"
         raise UndoConflict(message) from err
-    columns = {} if part == "created" else row.get("values" if part == "deleted" else "fields")
+    columns = {} if part in _WITHOUT_COLUMNS else row.get("values" if part == "deleted" else "fields")
     if not isinstance(columns, dict):
         message = f"a {part} row of {label} has no columns"
         raise TypeError(message)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from typing import Any
 
 from django.db import DataError, IntegrityError, connections, models, transaction
 
-from flowstate.engine.entities.images import AnyField, tracked, value
+from flowstate.engine.entities.images import AnyField, text_of, tracked, value
 from flowstate.engine.entities.records import RowRecord
 from flowstate.engine.entities.references import missing_targets, target
 from flowstate.engine.entities.rows import Model
 from flowstate.exceptions import UndoConflict
 
+Rows = Mapping[tuple[Model, Any], dict[str, str | None] | None]
+"""What rows will hold, by table and key; None for one that will be gone."""
+
 
 def restore(rows: Sequence[RowRecord], using: str) -> None:
-    """Insert these rows, which come parents first. Raises `UndoConflict` and then has inserted nothing."""
+    """Insert these rows, which come parents first. Raises `UndoConflict` and then has inserted nothing.
+
+    Many-to-many links that somebody has made again meanwhile are as they should be.
+    """
+    again = linked_again(rows, using)
+    rows = [row for row in rows if (row.model, row.key) not in again]
     if not rows:
         return
     place = _places(rows)
@@ -41,6 +49,46 @@ def _places(rows: Sequence[RowRecord]) -> Places:
         for index, row in enumerate(rows)
         for field, text in row.columns.items()
     }
+
+
+def linked_again(
+    rows: Sequence[RowRecord], using: str, foreseen: Rows | None = None
+) -> set[tuple[Model, Any]]:
+    """Return the links that are there: of tables that Django made, whose rows say nothing but that.
+
+    `foreseen` are rows that will hold something else by then, or, as None, be gone.
+    """
+    place, known = _places(rows), foreseen or {}
+    again = set()
+    for table, links in _lone_links(rows, place).items():
+        ends = _ends(table)
+        condition = {f"{end.name}__in": {row.columns[end] for row in links.values()} for end in ends}
+        held = {
+            row.pk: tuple(text_of(end, row) for end in ends)
+            for row in table._base_manager.using(using).filter(**condition)
+        }
+        for (model, key), now in known.items():
+            if model is table:
+                held[key] = () if now is None else tuple(now[end.name] for end in ends)
+        again |= {(table, links[pair].key) for pair in held.values() if pair in links}
+    return again
+
+
+def _lone_links(
+    rows: Sequence[RowRecord], place: Places
+) -> dict[Model, dict[tuple[str | None, ...], RowRecord]]:
+    """Return the links whose ends do not come back with them: with one, nobody can have made them again."""
+    links: dict[Model, dict[tuple[str | None, ...], RowRecord]] = {}
+    for row in rows:
+        ends = _ends(row.model) if row.model._meta.auto_created else []
+        if ends and not any((*target(end), row.columns[end]) in place for end in ends):
+            links.setdefault(row.model, {})[tuple(row.columns[end] for end in ends)] = row
+    return links
+
+
+def _ends(table: Model) -> list[AnyField]:
+    """Return the columns of a table of links that refer to other rows."""
+    return [field for field in table._meta.local_concrete_fields if field.remote_field is not None]
 
 
 def _refuse_missing_targets(rows: Sequence[RowRecord], place: Places, using: str) -> None:

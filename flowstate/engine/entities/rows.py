@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 from django.apps import apps
@@ -16,6 +17,7 @@ from flowstate.conf import settings
 from flowstate.engine.entities.images import AnyField, complete, tracked
 from flowstate.exceptions import DeclarationInvalid, RowLimitExceeded, RowMissing, RowsAmbiguous
 from flowstate.workflows.entities import CreateStep, DeleteStep, UpdateStep
+from flowstate.workflows.entity_options import is_listed
 from flowstate.workflows.step_options import UNSET
 
 EntityStep = CreateStep | UpdateStep | DeleteStep
@@ -263,11 +265,14 @@ def many_dicts(step: CreateStep, values: Any) -> Sequence[Any]:
     """Return the `values` of a create step as a list, one dictionary for each row."""
     if not step.many or isinstance(values, Mapping):
         return [values]
-    rows = list(values)
-    if len(rows) > settings().max_rows:
+    if not is_listed(values):
         message = (
-            f"Step {step.name} would create {len(rows)} rows, more than FLOWSTATE['MAX_ROWS'] = "
-            f"{settings().max_rows}. Work in batches."
+            f"`values` of step {step.name} gave a {type(values).__name__}; it must be a list of dictionaries."
         )
+        raise DeclarationInvalid(message)
+    cap = settings().max_rows
+    rows = list(islice(values, cap + 1))  # it may be a generator that never ends
+    if len(rows) > cap:
+        message = f"Step {step.name} would create more rows than FLOWSTATE['MAX_ROWS'] = {cap} allows. Work in batches."
         raise RowLimitExceeded(message)
     return rows

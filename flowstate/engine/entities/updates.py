@@ -31,6 +31,7 @@ from flowstate.engine.entities.images import (
     tracked,
     value,
 )
+from flowstate.engine.entities.links import change_links, links_of
 from flowstate.engine.entities.records import (
     Outcome,
     changed_rows,
@@ -41,6 +42,7 @@ from flowstate.engine.entities.records import (
     undo_record,
 )
 from flowstate.engine.entities.rows import Target, assigned_fields, same_table, table_of
+from flowstate.engine.entities.validation import validated
 from flowstate.exceptions import DeclarationInvalid
 from flowstate.workflows.entities import UpdateStep
 
@@ -50,38 +52,46 @@ def update(step: UpdateStep, ctx: Any, *, record_undo: bool, using: str) -> Outc
     target = Target.of(step, ctx, using)
     if step.direct:
         return _update_directly(step, target, ctx, record_undo=record_undo)
-    if not step.many and not (callable(step.values) and same_table(target.model, ctx.entity_model)):
-        # A function of a step on the entity is promised the locked row as `ctx.entity`; this one is not.
-        assigned = assigned_fields(step, target.model, step.values_for(ctx))
-        if _unread_write_is_the_same(target, assigned, record_undo=record_undo):
-            return _update_unread(target, assigned, record_undo=record_undo)
-        return _update_read(target, ctx, lambda: assigned, record_undo=record_undo)
-    return _update_read(
-        target,
-        ctx,
-        lambda: assigned_fields(step, target.model, step.values_for(ctx)),
-        record_undo=record_undo,
-    )
+
+    def assign() -> dict[AnyField, Any]:
+        return assigned_fields(step, target.model, step.values_for(ctx))
+
+    on_entity = same_table(target.model, ctx.entity_model)
+    # A function of a step on the entity is promised the locked row as `ctx.entity`: nothing is known before.
+    if step.many or step.linking or step.full_clean or (callable(step.values) and on_entity):
+        return _update_read(step, target, ctx, assign, record_undo=record_undo)
+    assigned = assign()
+    if _unread_write_is_the_same(target, assigned, record_undo=record_undo):
+        return _update_unread(target, assigned, record_undo=record_undo)
+    return _update_read(step, target, ctx, lambda: assigned, record_undo=record_undo)
 
 
 # --- through save() ------------------------------------------------------------------------------
 
 
 def _update_read(
-    target: Target, ctx: Any, assign: Callable[[], dict[AnyField, Any]], *, record_undo: bool
+    step: UpdateStep,
+    target: Target,
+    ctx: Any,
+    assign: Callable[[], dict[AnyField, Any]],
+    *,
+    record_undo: bool,
 ) -> Outcome:
+    using = target.using
     rows = target.rows()
-    if not target.step.many and _is_entity(target, ctx, rows[0]):
+    if not step.many and _is_entity(target, ctx, rows[0]):
         ctx.use_entity(rows[0])
     # Before `values` is evaluated, which may change the lists and dictionaries that the row holds.
     columns = tracked(target.model._meta.concrete_fields)
-    before = [image(row, columns) for row in rows] if record_undo else []
-    assigned = assign()
-    result = {"count": len(rows)} if target.step.many else {"pk": key_shown(rows[0].pk)}
-    saves = [_save(row, assigned, target.using) for row in rows] if assigned else []
-    if not record_undo or not assigned:
-        return result, undo_record() if record_undo else None
-    return result, undo_record(changed=_changes(saves, before, columns, target.using))
+    before = [image(row, columns) for row in rows] if record_undo or step.full_clean else []
+    assigned, links = assign(), links_of(step, target.model, ctx)
+    result = {"count": len(rows)} if step.many else {"pk": key_shown(rows[0].pk)}
+    saves = _save_all(step, rows, assigned, before, using) if assigned else []
+    changed = _changes(saves, before, columns, using) if record_undo and saves else []
+    linked = change_links(step, rows, links, record_undo=record_undo, using=using)
+    if not record_undo:
+        return result, None
+    return result, undo_record(**{**linked, "changed": [*changed, *linked["changed"]]})
 
 
 def _is_entity(target: Target, ctx: Any, row: models.Model) -> bool:
@@ -100,11 +110,25 @@ class _Save:
     """Whether it was one UPDATE of just these columns, as far as the connection can tell."""
 
 
+def _save_all(
+    step: UpdateStep,
+    rows: Sequence[models.Model],
+    assigned: Mapping[AnyField, Any],
+    before: Sequence[Image],
+    using: str,
+) -> list[_Save]:
+    saves: list[_Save] = []
+    for index, row in enumerate(rows):
+        for field, new in assigned.items():
+            setattr(row, field.name if isinstance(new, models.Model) else field.attname, new)
+        cleaned = validated(step, row, assigned, before[index]) if step.full_clean else assigned
+        saves.append(_save(row, cleaned, using))
+    return saves
+
+
 def _save(row: models.Model, assigned: Mapping[AnyField, Any], using: str) -> _Save:
     autos = {field: None for field in row._meta.concrete_fields if is_auto(field)}
     written = {**autos, **assigned}
-    for field, new in assigned.items():
-        setattr(row, field.name if isinstance(new, models.Model) else field.attname, new)
     seen = _Writes()
     with connections[using].execute_wrapper(seen):
         row.save(using=using, update_fields=[field.name for field in written])

@@ -11,7 +11,7 @@ from django.contrib.auth.models import AbstractUser, User
 from django.db.models import F, Q
 
 from flowstate import CreateStep, DeleteStep, StepError, UpdateStep, Workflow
-from flowstate.workflows.entities import refuse_double_columns
+from flowstate.workflows.entity_options import refuse_double_columns
 from flowstate.workflows.steps import UNSET, Kind
 from tests.unit.workflows.refusals import flow_of, refused
 
@@ -126,7 +126,7 @@ def test_create_takes_a_model_and_no_where() -> None:
         "CreateStep takes a model: the action's entity exists already."
     )
     assert refused(lambda: CreateStep("shop.Payment", values={}, where=KEY)).startswith(  # type: ignore[call-arg]
-        "CreateStep has no option where; there are background, compensate, default, depends_on, many, name, "
+        "CreateStep has no option where; there are background, compensate, default, depends_on, full_clean, many, "
     )
 
 
@@ -262,3 +262,76 @@ def test_store_as_is_a_name() -> None:
     assert refused(lambda: CreateStep("shop.Payment", values={}, store_as="")) == (
         "CreateStep: store_as is a name in ctx.data, not ''."
     )
+
+
+# --- links ---------------------------------------------------------------------------------------
+
+
+def test_links_alone_are_a_change_and_are_copied_or_asked() -> None:
+    ctx = SimpleNamespace(tags=[3])
+    plain: dict[str, Any] = {"tags": [1], "friends": lambda ctx: ctx.tags}
+    step = UpdateStep(add=plain, remove=lambda ctx: {"tags": lambda ctx: ctx.tags})
+
+    step.added_for(ctx)["tags"].append(2)
+
+    assert step.linking
+    assert step.values_for(ctx) == {}
+    assert step.added_for(ctx) == {"tags": [1], "friends": [3]}
+    assert step.removed_for(ctx) == {"tags": [3]}
+    assert not UpdateStep(values={"name": "x"}).linking
+    assert UpdateStep(values={"name": "x"}).added_for(ctx) == {}
+
+
+@pytest.mark.parametrize("option", ["add", "remove"])
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (["tags"], "is a mapping of many-to-many names to lists of rows or keys"),
+        ("tags", "is a mapping of many-to-many names"),
+        ({1: [2]}, "is a mapping of many-to-many names"),
+        (None, "is a mapping of many-to-many names"),
+        ({}, "is empty: it changes nothing"),
+        ({"tags": "loud"}, "'tags' is given a list of rows or keys, or a function (ctx), not 'loud'"),
+        ({"tags": 5}, "'tags' is given a list of rows or keys"),
+        ({"tags": {"pk": 5}}, "'tags' is given a list of rows or keys"),
+    ],
+)
+def test_links_are_lists_by_name(option: str, wrong: Any, words: str) -> None:
+    given: Any = {option: wrong}
+    message = refused(lambda: UpdateStep(**given))
+
+    assert message.startswith(f"UpdateStep: {option}")
+    assert words in message
+
+
+@pytest.mark.parametrize("inner", [True, False])
+@pytest.mark.parametrize("option", ["add", "remove"])
+def test_functions_that_name_links_take_the_context(option: str, inner: bool) -> None:
+    def wrong(ctx: Any, row: Any) -> Any:
+        return []
+
+    given: Any = {option: {"tags": wrong} if inner else wrong}
+
+    message = refused(lambda: Workflow.from_steps("flow", [UpdateStep(name="a", **given)]))
+
+    assert message.startswith(f"flow: step 'a': {option}" + (" 'tags'" if inner else ""))
+    assert "takes (ctx)" in message
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"add": {"tags": [1]}}, "it takes no add= and remove="),
+        ({"values": {"stock": F("stock") + 1}, "full_clean": True}, "it takes no full_clean=True"),
+    ],
+)
+def test_direct_reads_no_row_to_link_or_to_validate(options: Any, words: str) -> None:
+    assert words in refused(lambda: UpdateStep("shop.Product", where={"pk": 1}, direct=True, **options))
+
+
+def test_validation_is_asked_for_by_true() -> None:
+    assert CreateStep("shop.Product", values={"name": "x"}, full_clean=True).full_clean
+    assert not UpdateStep(values={"name": "x"}).full_clean
+    wrong: Any = "yes"
+    assert "full_clean is True or False" in refused(lambda: UpdateStep(values={"a": 1}, full_clean=wrong))
+    assert "full_clean is True or False" in refused(lambda: CreateStep("a.B", values={}, full_clean=wrong))
