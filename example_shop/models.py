@@ -55,13 +55,18 @@ class Product(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    # A collection action: about the warehouse as a whole, so it belongs to no row (`entity` is None).
     actions = Actions(
+        # A collection action: about the warehouse as a whole, so it belongs to no row (`entity` is None).
         restock=Action(
             "example_shop.workflows.Restock",
             detail=False,
             rules=[has_perm("shop.restock_product")],
             summary="Add goods to the stock of a product",
+        ),
+        reprice=Action(
+            "example_shop.workflows.Reprice",
+            rules=[has_perm("shop.change_product")],
+            summary="Change the price, and tell the customers in an hour",
         ),
     )
 

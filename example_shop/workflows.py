@@ -1,4 +1,4 @@
-"""What happens when somebody pays, cancels, ships or restocks."""
+"""What happens when somebody pays, cancels, ships, restocks or changes a price."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from django.db.models import F
 from rest_framework import serializers
 
 from example_shop import bank
-from example_shop.models import Order, OrderLine, Payment, Product, Shipment
-from flowstate import Context, CreateStep, Retry, StepError, UpdateStep, Workflow, step
+from example_shop.models import Customer, Order, OrderLine, Payment, Product, Shipment
+from flowstate import Context, CreateStep, DelayStep, Retry, StepError, UpdateStep, Workflow, step
 
 # --- checkout ------------------------------------------------------------------------------------
 
@@ -257,3 +257,35 @@ class Restock(Workflow):
         values=lambda ctx: {"stock": F("stock") + ctx.input["quantity"]},
         missing=ProductUnknown,
     )
+
+
+# --- prices --------------------------------------------------------------------------------------
+
+
+class RepriceInput(serializers.Serializer[Any]):
+    price = serializers.DecimalField(max_digits=8, decimal_places=2, min_value=0)
+
+
+class Reprice(Workflow):
+    """Change a price at once, and tell the customers in an hour, unless it is called off before."""
+
+    input = RepriceInput
+
+    # A plain value is restored only where nobody else has changed it since. Otherwise a person is asked:
+    # the default, as if it said on_conflict="attention".
+    change = UpdateStep(values=lambda ctx: {"price": ctx.input["price"]})
+
+    think_again = DelayStep(timedelta(hours=1))
+
+    @step(optional=True)
+    def tell_customers(self, ctx: Context[Product]) -> int:
+        product = ctx.entity
+        emails = Customer.objects.exclude(user__email="").values_list("user__email", flat=True)
+        for email in emails:
+            send_mail(
+                subject=f"{product.name}: a new price",
+                message=f"{product.name} costs {product.price} euros from now on.",
+                from_email=settings.DEFAULT_FROM_EMAIL,
+                recipient_list=[email],
+            )
+        return len(emails)

@@ -165,3 +165,26 @@ def test_no_page_is_wider_than_the_window(visitor: Visitor, width: int) -> None:
     for path in ("/", "/orders/", order):
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+def test_staff_see_a_conflict_and_force_it_without_any_script(browser: Browser, demo: Demo) -> None:
+    context = browser.new_context(base_url=demo.url, java_script_enabled=False)
+    visitor = Visitor(context.new_page())
+    visitor.log_in_as_staff("admin")
+    page = visitor.page
+
+    page.goto("/admin/flowstate/run/?status__exact=attention&action=shop.product.reprice")
+    page.locator("#result_list tbody tr").first.get_by_role("link").first.click()
+    page.get_by_role("link", name="Force").click()
+    conflict = page.locator(".flowstate-conflict")
+    expect(conflict).to_contain_text("119")
+    expect(conflict).to_contain_text("99")
+    expect(conflict).to_contain_text("129")
+    page.get_by_label("Reason:").fill("Both were wrong.")
+    page.get_by_role("button", name="Force change").click()
+
+    expect(page.get_by_text("What could not be undone before is undone now.")).to_be_visible()
+    expect(page.locator("#flowstate-history")).to_contain_text("Both were wrong.")
+    page.goto("/")
+    expect(page.locator("[data-sku=lamp]")).to_contain_text("129.00")
+    context.close()

@@ -8,9 +8,11 @@ import signal
 import threading
 from argparse import ArgumentTypeError
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -18,6 +20,7 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 
 from example_shop.fake_bank import BankServer
+from example_shop.models import Product
 from example_shop.seed import FirstOrder, seed
 from example_shop.worker import EmbeddedWorker
 
@@ -30,6 +33,9 @@ The shop is open.
           admin / admin, clerk / clerk (may only ship and restock)
   API     {url}/api/
   Bank    {bank}/ledger
+
+One run needs a person at first: two have changed a price. See who is right, and retry, force or waive it:
+          {url}/admin/flowstate/run/?status__exact=attention
 
 Everything is kept in {data}. Ctrl+C closes the shop.
 """
@@ -71,6 +77,8 @@ class Command(BaseCommand):
             raise CommandError(message)
         threading.Thread(target=web.serve_forever, name="web", daemon=True).start()
         pay(first_orders)
+        if first_orders:
+            disagree()
         self.announce(f"http://127.0.0.1:{web.server_port}", bank.url)
 
         closing.wait()
@@ -118,3 +126,11 @@ def pay(first_orders: list[FirstOrder]) -> None:
     with suppress(TimeoutError):  # then they go on while people look around
         for run in runs:
             run.wait(timeout=3)
+
+
+def disagree() -> None:
+    """Have two people change one price, and the first change called off: what to do takes a person."""
+    admin, lamp = User.objects.get(username="admin"), Product.objects.get(sku="lamp")
+    run = lamp.actions.reprice.run(user=admin, input={"price": "99.00"})
+    Product.objects.filter(pk=lamp.pk).update(price=Decimal("119.00"))  # as in the admin
+    run.cancel(admin, "The supplier has changed its mind.")
