@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core import mail
 settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 from flowstate.signals import run_event
-run_event.send(None, run_id="7", kind="attention", step="", status="attention")
+run_event.send(object, run_id="7", kind="attention", step="", status="attention")
 assert [message.to for message in mail.outbox] == [["ada@example.org"]], mail.outbox
 assert "Run 7 needs a person" in mail.outbox[0].subject
 """
