@@ -201,6 +201,22 @@ class OptionUnknown(StepError):
     default_code = "option_unknown"
 
 
+class StepsFailed(StepError):
+    """What a step waited for has failed: a join that collects errors, or a race nobody won; `errors` holds each."""
+
+    status_code = 500
+    default_code = "steps_failed"
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        code: str | None = None,
+        errors: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(detail, code)
+        self.errors: dict[str, Any] = dict(errors or {})
+
+
 class StepTimeout(StepError):
     """An attempt took longer than the step's timeout; the message names step, limit and attempt."""
 

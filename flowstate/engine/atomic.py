@@ -30,11 +30,12 @@ from flowstate.engine.execution import Execution, KeyTaken, insert, timeout_of
 from flowstate.engine.forward import FAILURES, Outcome, attempt, failure_of
 from flowstate.engine.guard import refuse_swallowed_errors
 from flowstate.engine.hooks import announce_end, announce_step_done, announce_step_failed
+from flowstate.engine.joins import outlives_failure
 from flowstate.engine.look import Next, lock_run, look, read_steps, stop
 from flowstate.engine.new_run import new_rows, skip_untaken
 from flowstate.engine.outputs import output_of, record_problem
 from flowstate.engine.time_limit import time_limit
-from flowstate.exceptions import RunTimeout, StepInterrupted, StepTimeout, ValueNotSerializable
+from flowstate.exceptions import RunTimeout, StepInterrupted, StepsFailed, StepTimeout, ValueNotSerializable
 from flowstate.models import EventKind, RunEvent, RunStatus, StepRun, StepStatus
 from flowstate.models.clock import DbNow, host_now
 from flowstate.models.processes import own_name
@@ -137,7 +138,8 @@ def _after_error(execution: Execution, row: StepRun, step: Step[Any], err: BaseE
         row.reflect(uncertain=row.uncertain or in_doubt)
         raise _Failed(step.name, error, in_doubt=row.uncertain) from err  # the transaction is lost with it
     row.reflect(failures=row.failures + 1, uncertain=row.uncertain or in_doubt)
-    if step.retry is not None and step.retry.allows(error, row.failures):
+    retry = None if isinstance(error, StepsFailed) else step.retry
+    if retry is not None and retry.allows(error, row.failures):
         described = describe(error, step=step.name, action=execution.action)
         execution.attempts_failed.append((row.name, row.failures, described.error))
         return None
@@ -324,14 +326,15 @@ def _refuse_late(execution: Execution, started: float, name: str) -> None:
 def _savepoint(execution: Execution, step: Step[Any]) -> AbstractContextManager[Any]:
     """Return a savepoint where the transaction must outlive the step's failure, else nothing."""
     retried = step.retry is not None and step.retry.max_attempts > 1
-    return transaction.atomic(using=execution.using) if step.optional or retried else nullcontext()
+    outlives = retried or outlives_failure(execution, step)
+    return transaction.atomic(using=execution.using) if outlives else nullcontext()
 
 
 @contextmanager
 def _watched(execution: Execution, step: Step[Any]) -> Iterator[None]:
     # A statement that is interrupted leaves the connection unusable: only outside calls, and steps whose
     # failure ends the transaction anyway, are interrupted.
-    outlives = step.optional or step.retry is not None
+    outlives = step.retry is not None or outlives_failure(execution, step)
     free = not connections[execution.using].in_atomic_block or not callers_transaction(execution.using)
     interrupts = step.external or (free and not outlives)
     what = f"Step {step.name} of {execution.run.workflow}"

@@ -1,12 +1,12 @@
-"""Which steps stand on branches that were not taken: pure, over plain values."""
+"""Which steps a choice or a race has decided against: pure, over plain values."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from flowstate.models.statuses import BRANCH, SETTLED, StepStatus
-from flowstate.workflows.graph import order
+from flowstate.models.statuses import BRANCH, SETTLED, UNSTARTED, StepStatus
+from flowstate.workflows.graph import dependents, order, reverse_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,12 +20,21 @@ class StepState:
     branches: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """For each choice that it waits for, the options that it follows."""
     taken: str | None = None
-    """Of a choice: the option that it took, or that stands for its answer."""
+    """Of a choice: the option that it took, or that stands for its answer. Of a race: who won it."""
+    any_of: bool = False
+    """Whether it begins as soon as one of the steps is done that it waits for."""
+    race: bool = False
+    """Whether it then decides against the others."""
 
     @property
     def settled(self) -> bool:
         """Whether nothing will happen to the step any more, but its undoing."""
         return self.status in SETTLED
+
+    @property
+    def unstarted(self) -> bool:
+        """Whether nobody has begun it."""
+        return self.status in UNSTARTED
 
 
 def untaken(steps: Sequence[StepState]) -> dict[str, str]:
@@ -49,6 +58,39 @@ def untaken(steps: Sequence[StepState]) -> dict[str, str]:
             if not step.settled:
                 found[name] = _reason(step, needed, left_out)
     return found
+
+
+def may_begin(step: StepState, by_name: Mapping[str, StepState]) -> bool:
+    """Return whether all that a step waits for has settled; where any will do, whether one is done.
+
+    With none done it begins all the same when all have settled, as without them.
+    """
+    needed = [by_name[name] for name in step.depends_on]
+    if all(other.settled for other in needed):
+        return True
+    return step.any_of and any(
+        other.status == StepStatus.DONE and not leads_nowhere(step, other, ()) for other in needed
+    )
+
+
+def abandoned(steps: Sequence[StepState]) -> dict[str, str]:
+    """Return the steps that lost a race, and those that led to losers alone, each with the reason."""
+    reasons = {
+        loser: f"{BRANCH}{race.taken} won {race.name}"
+        for race in steps
+        if race.race and race.status == StepStatus.DONE
+        for loser in race.depends_on
+        if loser != race.taken
+    }
+    if not reasons:
+        return {}
+    graph = {step.name: step.depends_on for step in steps}
+    followers = dependents(graph)
+    for name in reverse_order(graph):
+        lost = [reasons.get(follower) for follower in followers[name]]
+        if lost and lost[0] is not None and all(lost):
+            reasons.setdefault(name, lost[0])
+    return reasons
 
 
 def leads_nowhere(step: StepState, needed: StepState, left_out: Collection[str]) -> bool:

@@ -102,6 +102,8 @@ def _carry(execution: Execution) -> str:
         drive(execution, in_transaction(execution, lambda: _settle(execution)))
         return execution.run.status
     following = _claim_ready(execution)
+    if following is None and execution.has_races:  # there may be losers to undo
+        following = in_transaction(execution, lambda: _look(execution))
     if following is None:
         return ""
     drive(execution, following)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flowstate.engine.branches import StepState, untaken
+from flowstate.engine.branches import StepState, abandoned, may_begin, untaken
 from flowstate.models.statuses import Compensation, RunStatus, StepStatus
 
 
@@ -20,21 +20,28 @@ class RunState:
     status: str
     cancelled: bool
     cascade: bool
+    unstopped: bool = False
+    """Whether it neither failed nor was cancelled: in attention, it was only a loser that could not be undone."""
     steps: tuple[StepState, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """Let these steps, whose dependencies have all settled, be claimed; the run goes on."""
+    """Let these steps be claimed, which wait for nothing any more; the run goes on."""
 
     ready: tuple[str, ...]
+    undo: tuple[str, ...] = ()
+    """Beside that, compensate these: they are done, but a race was decided against them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Skip these steps, each for its reason, and ask again: no taken branch leads to them."""
+    """Settle these steps without starting them, each for its reason, and ask again."""
 
     skipped: Mapping[str, str]
+    """No taken branch leads to them."""
+    cancelled: Mapping[str, str]
+    """A race was decided against them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +83,21 @@ def decide(run: RunState) -> Decision:
 
 
 def _forward(run: RunState) -> Decision:
+    gone = abandoned(run.steps)
     skipped = untaken(run.steps)
-    if skipped:
-        return Leave(skipped)
-    settled = {step.name for step in run.steps if step.settled}
-    if len(settled) == len(run.steps):
-        return End(RunStatus.SUCCEEDED)
-    return Advance(
-        tuple(
-            step.name
-            for step in run.steps
-            if step.status == StepStatus.BLOCKED and settled.issuperset(step.depends_on)
-        )
-    )
+    cancelled = {step.name: gone[step.name] for step in run.steps if step.name in gone and step.unstarted}
+    if skipped or cancelled:
+        return Leave(skipped, cancelled)
+    by_name = {step.name: step for step in run.steps}
+    blocked = (step for step in run.steps if step.status == StepStatus.BLOCKED)
+    ready = tuple(step.name for step in blocked if may_begin(step, by_name))
+    left = [step for step in run.steps if step.name in gone]
+    undo = due_compensations(left) if run.cascade else ()
+    if undo or any(_in_flight(step) for step in left) or not all(step.settled for step in run.steps):
+        return Advance(ready, undo)
+    if any(step.compensation == Compensation.FAILED for step in left):
+        return Attention()
+    return End(RunStatus.SUCCEEDED)
 
 
 def _backward(run: RunState) -> Decision:
@@ -106,6 +115,8 @@ def _attended(run: RunState) -> Decision:
     """Let a run end once a person has settled all that failed."""
     if any(step.compensation == Compensation.FAILED for step in run.steps):
         return Attention()
+    if run.unstopped:
+        return End(RunStatus.SUCCEEDED)
     return End(end_of_undoing(run))
 
 
@@ -161,5 +172,5 @@ def _ancestors(names: set[str], steps: Sequence[StepState]) -> set[str]:
         name = open_ends.pop()
         if name not in found:
             found.add(name)
-            open_ends.extend(by_name[name].depends_on)
+            open_ends.extend(by_name[name].depends_on if name in by_name else ())
     return found

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 
 from flowstate.actions.bound import BoundAction
-from flowstate.exceptions import FlowstateError, StepError
+from flowstate.exceptions import FlowstateError, StepError, StepsFailed
 
 MAX_CODE = 100
 MAX_DETAIL = 4_000
@@ -33,10 +33,13 @@ class Described:
 def describe(error: BaseException, *, step: str, action: BoundAction | None) -> Described:
     """Return `{code, detail, step, class, status}` and the traceback, both bounded.
 
+    Of `StepsFailed` also `errors`, which holds the same of each step that failed.
+
     The action's `errors={Exc: 402}` decide about exceptions that are not flowstate's own; what nobody
     mapped is `step_failed` with status 500.
     """
     kind = type(error)
+    of_others = {"errors": error.errors} if isinstance(error, StepsFailed) else {}
     code, status = _code_and_status(error, {} if action is None else action.action.errors)
     return Described(
         {
@@ -45,6 +48,7 @@ def describe(error: BaseException, *, step: str, action: BoundAction | None) -> 
             "step": step,
             "class": f"{kind.__module__}.{kind.__qualname__}",
             "status": status,
+            **of_others,
         },
         error,
     )

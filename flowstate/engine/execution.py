@@ -16,7 +16,7 @@ from flowstate.engine.branches import StepState
 from flowstate.engine.decide import RunState, sole_successor
 from flowstate.engine.handover import publish_step, wake
 from flowstate.exceptions import StepUnknown
-from flowstate.models import Run, RunStatus, StepRun, StepStatus
+from flowstate.models import Join, Run, RunStatus, StepRun, StepStatus
 from flowstate.models.run_verbs import RunQuerySet
 from flowstate.models.step_verbs import StepRunQuerySet
 from flowstate.workflows.graph import dependents
@@ -67,6 +67,7 @@ class Execution:
 
     _dependencies: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _dependents: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _has_races: bool | None = None
     _staged: list[Callable[[], None]] = field(default_factory=list)
     _staged_after: list[Callable[[], None]] = field(default_factory=list)
 
@@ -91,19 +92,33 @@ class Execution:
             )
             raise StepUnknown(message) from err
 
-    def successor_of(self, name: str) -> StepRun | None:
-        """Return the one step that only waits for this one, if nothing else follows from it."""
+    def followers_of(self, name: str) -> tuple[str, ...]:
+        """Return the steps that wait for this one."""
         if not self._dependencies:  # the shape of a run never changes
             self._dependencies = {row.name: tuple(row.depends_on) for row in self.rows.values()}
             self._dependents = dependents(self._dependencies)
-        successor = sole_successor(name, self._dependents[name], self._dependencies)
+        return self._dependents[name]
+
+    def successor_of(self, name: str) -> StepRun | None:
+        """Return the one step that only waits for this one, if nothing else follows from it."""
+        followers = self.followers_of(name)
+        if self.rows[name].kind == Kind.FIRST:  # the losers have a say in it
+            return None
+        successor = sole_successor(name, followers, self._dependencies)
         if successor is None or self.rows[successor].branches:  # the branch may not have been taken
             return None
         return self.rows[successor]
 
+    @property
+    def has_races(self) -> bool:
+        """Whether steps may be undone while the run goes on: those that lost a race."""
+        if self._has_races is None:
+            self._has_races = any(row.kind == Kind.FIRST for row in self.rows.values())
+        return self._has_races
+
     def all_settled_but(self, row: StepRun) -> bool:
         """Return whether the run goes on and, as far as is known, only this step is left to settle."""
-        running = self.run.status == RunStatus.RUNNING
+        running = self.run.status == RunStatus.RUNNING and not self.has_races
         return running and all(other.settled for other in self.rows.values() if other is not row)
 
     def state(self) -> RunState:
@@ -111,6 +126,7 @@ class Execution:
         return RunState(
             status=self.run.status,
             cancelled=self.run.cancelled_at is not None,
+            unstopped=self.run.error is None and self.run.cancelled_at is None,
             cascade=self.declaration.meta.rollback == "cascade",
             steps=tuple(
                 StepState(
@@ -119,7 +135,9 @@ class Execution:
                     compensation=row.compensation,
                     depends_on=tuple(row.depends_on),
                     branches=row.branches or {},
-                    taken=row.result_json if row.kind == Kind.CHOICE else None,
+                    taken=row.result_json if row.kind in (Kind.CHOICE, Kind.FIRST) else None,
+                    any_of=row.join == Join.ANY,
+                    race=row.kind == Kind.FIRST,
                 )
                 for row in self.rows.values()
             ),

@@ -15,6 +15,7 @@ from django.db import connections
 
 from flowstate.engine import entities
 from flowstate.engine.blocks import LostClaim, in_transaction
+from flowstate.engine.branches import abandoned
 from flowstate.engine.contention import drop_interrupted, is_contention
 from flowstate.engine.contexts import context_of
 from flowstate.engine.errors import describe
@@ -22,6 +23,7 @@ from flowstate.engine.execution import Execution, KeyTaken, timeout_of
 from flowstate.engine.guard import refuse_swallowed_errors, report_row_writes
 from flowstate.engine.handover import publish_step
 from flowstate.engine.hooks import announce_step_done, announce_step_failed
+from flowstate.engine.joins import outlives_failure, refuse_failures, winner_of
 from flowstate.engine.look import (
     Forward,
     Next,
@@ -31,15 +33,17 @@ from flowstate.engine.look import (
     know_claimed,
     lock_run,
     look,
+    read_steps,
     stop,
 )
 from flowstate.engine.time_limit import TimeLimit, time_limit
-from flowstate.exceptions import StepInterrupted, StepTimeout, ValueNotSerializable
+from flowstate.exceptions import StepInterrupted, StepsFailed, StepTimeout, ValueNotSerializable
 from flowstate.models import EventKind, RunEvent, RunStatus, StepRun, StepStatus
 from flowstate.models.clock import host_now
 from flowstate.models.values import encode, refuse_large
 from flowstate.workflows.context import Context
 from flowstate.workflows.entities import CreateStep, DeleteStep, UpdateStep
+from flowstate.workflows.joins import FirstOf
 from flowstate.workflows.steps import UNSET, Step
 
 logger = logging.getLogger("flowstate.steps")
@@ -136,6 +140,7 @@ def attempt(
     record_undo: bool = True,
 ) -> Outcome:
     """Ask the step's condition, call its function or write its rows, and return the outcome, encoded."""
+    refuse_failures(execution, row, step)
     workflow = execution.workflow()
     ctx = context_of(execution, row, heartbeat)
     # A step whose outside effect is in doubt has been begun: to skip it now would leave that undone.
@@ -143,8 +148,13 @@ def attempt(
     if reason is not None:
         columns = {"reason": reason[:500], "result_json": default_of(step, ctx)}
         return Outcome(status=StepStatus.SKIPPED, columns=columns)
-    if not isinstance(step, CreateStep | UpdateStep | DeleteStep):
-        result, undo, data = step.call(workflow, ctx), None, {}
+    result: Any = None
+    undo: Any = None
+    data: dict[str, Any] = {}
+    if isinstance(step, FirstOf):
+        result = winner_of(execution, row)
+    elif not isinstance(step, CreateStep | UpdateStep | DeleteStep):
+        result = step.call(workflow, ctx)
     else:
         written = entities.perform(step, workflow, ctx, record_undo=record_undo, using=execution.using)
         result, undo, data = written.result, written.undo, written.data
@@ -221,7 +231,7 @@ def after_failure(
     """Try again, now or later, while the step's policy allows; otherwise it has failed for good."""
     uncertain = row.uncertain or in_doubt
     failures = row.failures + 1
-    retry = None if isinstance(error, ValueNotSerializable) else step.retry
+    retry = None if isinstance(error, ValueNotSerializable | StepsFailed) else step.retry
     if retry is None or not retry.allows(error, failures):
         outcome = failure_of(execution, row, step, error, failures=failures, uncertain=uncertain)
         return in_transaction(execution, lambda: _give_up(execution, row.name, outcome, error))
@@ -272,11 +282,20 @@ def _give_up(execution: Execution, name: str, outcome: Outcome, error: BaseExcep
         execution.rows[name].reflect(status=outcome.status, ended_at=at, **outcome.columns)
         announce_step_failed(execution, name, error)
 
-    if not outcome.forgiven:
+    if not outcome.forgiven and not _lost_a_race(execution, name):
         return stop(execution, error, step=name, record=record)
     lock_run(execution)
     record()
     return look(execution)
+
+
+def _lost_a_race(execution: Execution, name: str) -> bool:
+    """Return whether a race was decided against the step while it was at work, so that nobody needs it."""
+    if not execution.has_races:
+        return False
+    lock_run(execution)
+    read_steps(execution)
+    return execution.run.status == RunStatus.RUNNING and name in abandoned(execution.state().steps)
 
 
 def failure_of(
@@ -297,8 +316,8 @@ def failure_of(
         "failures": failures,
         "uncertain": uncertain,
     }
-    forgiven = step.optional
-    if forgiven and step.default is not UNSET:
+    forgiven = outlives_failure(execution, step)
+    if step.optional and step.default is not UNSET:
         try:
             columns["result_json"] = default_of(step, context_of(execution, row))
         except Exception:

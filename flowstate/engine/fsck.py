@@ -13,7 +13,8 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef
 
-from flowstate.engine.coherence import StepFacts, incoherences
+from flowstate.engine.coherence import incoherences
+from flowstate.engine.facts import StepFacts
 from flowstate.models import EventKind, Run, RunEvent, StepRun
 from flowstate.models.invariants import INVARIANTS, Broken
 from flowstate.workflows.steps import Kind
@@ -59,7 +60,9 @@ def _runs(using: str) -> Iterator[list[StepFacts]]:
     for first, last in _pages(using):
         page = list(rows.filter(run_id__gte=first, run_id__lte=last).values(*_COLUMNS))
         # After the page: what a choice took does not change any more, and other results may be large.
-        choices = StepRun.objects.using(using).filter(run_id__gte=first, run_id__lte=last, kind=Kind.CHOICE)
+        choices = StepRun.objects.using(using).filter(
+            run_id__gte=first, run_id__lte=last, kind__in=(Kind.CHOICE, Kind.FIRST)
+        )
         taken = dict(choices.values_list("pk", "result_json"))
         facts = (StepFacts(**row, taken=taken.get(row["pk"])) for row in page)
         for _run, steps in groupby(facts, key=lambda step: step.run_id):

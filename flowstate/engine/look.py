@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from flowstate.conf import settings
 from flowstate.engine.decide import Advance, Attention, End, Leave, Rest, Undo, decide
 from flowstate.engine.errors import describe
 from flowstate.engine.execution import Execution
-from flowstate.engine.handover import publish_step
+from flowstate.engine.handover import publish_run, publish_step
 from flowstate.engine.hooks import announce, announce_end
 from flowstate.engine.outputs import output_of, record_problem
 from flowstate.exceptions import RunTimeout
@@ -63,12 +63,11 @@ def look(execution: Execution) -> Next:
 
 def _act(execution: Execution) -> Next:
     match decide(execution.state()):
-        case Advance(ready):
-            if _deadline_passed(execution):
-                return stop(execution, RunTimeout(_timeout_words(execution)), step="")
-            return _advance(execution, ready)
-        case Leave(skipped):
-            leave_out(execution, skipped)
+        case Advance(ready, losers):
+            return _go_on(execution, ready, losers)
+        case Leave(skipped, cancelled):
+            if not _left(execution, skipped, cancelled):
+                read_steps(execution)  # somebody has claimed one meanwhile
             return _act(execution)
         case Undo(due):
             return _undo(execution, due)
@@ -81,15 +80,43 @@ def _act(execution: Execution) -> Next:
     return None
 
 
-def leave_out(execution: Execution, skipped: Mapping[str, str]) -> None:
-    """Skip the steps, each for its reason."""
-    reasons: dict[str, list[StepRun]] = {}
-    for name, reason in skipped.items():
-        reasons.setdefault(reason, []).append(execution.rows[name])
-    for reason, rows in reasons.items():
-        execution.step_runs.leave_out([row.pk for row in rows], reason=reason)
-        for row in rows:
+def _go_on(execution: Execution, ready: tuple[str, ...], losers: tuple[str, ...]) -> Next:
+    """Claim what may begin. What lost a race is undone where there is nothing to claim, else by another worker."""
+    if _deadline_passed(execution):
+        return stop(execution, RunTimeout(_timeout_words(execution)), step="")
+    following = _advance(execution, ready)
+    if following is not None or not losers:
+        if losers and execution.carried:
+            publish_run(execution)
+        return following
+    following = _undo(execution, losers)
+    if isinstance(following, Backward):
+        lease = execution.lease(execution.step(following.step))
+        execution.runs.lower_wake_up(execution.run.pk, delay=lease)
+    return following
+
+
+def _left(execution: Execution, skipped: Mapping[str, str], cancelled: Mapping[str, str]) -> bool:
+    """Settle the steps without starting them, each for its reason; False where one is no longer as it was."""
+    rows = execution.step_runs
+    as_known = True
+    for reason, out in _by_reason(execution, skipped):
+        as_known &= rows.leave_out([row.pk for row in out], reason=reason) == len(out)
+        for row in out:
             row.reflect(status=StepStatus.SKIPPED, reason=reason, ended_at=host_now())
+    for reason, out in _by_reason(execution, cancelled):
+        as_known &= rows.abandon([row.pk for row in out], reason=reason) == len(out)
+        for row in out:
+            status = StepStatus.UNKNOWN if row.uncertain else StepStatus.CANCELLED
+            row.reflect(status=status, reason=reason, ended_at=host_now(), wake_at=None)
+    return as_known
+
+
+def _by_reason(execution: Execution, reasons: Mapping[str, str]) -> Iterable[tuple[str, list[StepRun]]]:
+    found: dict[str, list[StepRun]] = {}
+    for name, reason in reasons.items():
+        found.setdefault(reason, []).append(execution.rows[name])
+    return found.items()
 
 
 def proceed(
@@ -200,7 +227,8 @@ def know_claimed(execution: Execution, row: StepRun) -> None:
 def _advance(execution: Execution, unblocked: tuple[str, ...]) -> Next:
     rows = execution.step_runs
     mine: StepRun | None = None
-    for row in execution.rows.values():
+    # What decides a race goes first: nobody is to begin what is about to lose.
+    for row in sorted(execution.rows.values(), key=lambda row: row.kind != Kind.FIRST):
         if row.name in unblocked:
             if mine is None and execution.belongs_here(row):
                 mine = _claimed(execution, row, StepStatus.BLOCKED)
@@ -274,7 +302,10 @@ def _claim_of_undoing(execution: Execution, row: StepRun) -> Claim:
 
 
 def _need_attention(execution: Execution) -> bool:
-    won = execution.runs.need_attention(execution.run.pk)
+    was = RunStatus(execution.run.status)
+    if was == RunStatus.ATTENTION:  # somebody has acted, but not on all
+        return False
+    won = execution.runs.need_attention(execution.run.pk, was=was)
     if won:
         execution.know(execution.run, status=RunStatus.ATTENTION, waiting_for=WaitingFor.PERSON)
         announce(execution, "attention")

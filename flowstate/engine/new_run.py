@@ -11,7 +11,7 @@ from django.db import models
 from flowstate.actions.bound import BoundAction
 from flowstate.actions.system import SYSTEM
 from flowstate.conf import settings
-from flowstate.engine.branches import untaken
+from flowstate.engine.branches import may_begin, untaken
 from flowstate.engine.execution import Execution
 from flowstate.models import Compensation, Run, StepRun, StepStatus
 from flowstate.models.clock import DbNow, host_now
@@ -74,6 +74,7 @@ def _new_row(run: Run, step: Step[Any], seq: int) -> StepRun:
         "kind": step.kind,
         "depends_on": list(step.depends_on),
         "branches": {name: list(followed) for name, followed in step.branches.items()} or None,
+        "join": step.join,
         "optional": step.optional,
         "background": step.background or step.queue is not None,
         "queue": step.queue or "",
@@ -127,9 +128,9 @@ def open_inline(execution: Execution) -> StepRun | None:
 def open_for_workers(execution: Execution) -> None:
     """Let the steps that wait for nothing any more be claimed by whoever looks at the run."""
     skip_untaken(execution)
-    settled = {row.name for row in execution.rows.values() if row.settled}
+    known = {step.name: step for step in execution.state().steps}
     for row in execution.rows.values():
-        if row.name not in settled and settled.issuperset(row.depends_on):
+        if not row.settled and may_begin(known[row.name], known):
             row.reflect(status=StepStatus.READY, wake_at=DbNow())
     head_start = 0.0 if execution.action is None else execution.action.action.head_start
     execution.run.reflect(wake_at=DbNow(-head_start))

@@ -76,13 +76,16 @@ def require_user(user: Any, run: Run, verb: str) -> None:
 
 def _undo_again(execution: Execution, user: Any) -> Next:
     lock_run(execution)
-    if not execution.runs.resume_undoing(execution.run.pk, wake_in=settings().lease_grace):
-        raise cannot(execution.run, "retried", "Somebody was faster.")
+    run = execution.run
+    # Where nothing stopped the run, it was only a step that lost a race which could not be undone.
+    was = RunStatus.RUNNING if run.error is None and run.cancelled_at is None else RunStatus.COMPENSATING
+    if not execution.runs.resume(run.pk, status=was, wake_in=settings().lease_grace):
+        raise cannot(run, "retried", "Somebody was faster.")
     record_act(execution, EventKind.RETRY_REQUESTED, user, "")
     for row in execution.rows.values():
         if row.compensation == Compensation.FAILED:
             keep_failure(execution, row)
-    execution.step_runs.reopen_compensations(execution.run.pk)
+    execution.step_runs.reopen_compensations(run.pk)
     lock_run(execution)
     return look(execution)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from django.db import router
 
 from flowstate.engine import entities
-from flowstate.engine.branches import StepState
+from flowstate.engine.branches import StepState, abandoned
 from flowstate.engine.decide import due_compensations
 from flowstate.engine.entities.foresight import Foresight
 from flowstate.engine.execution import Execution
@@ -26,8 +26,14 @@ def preview_undo(run: Run) -> list[StepPreview]:
     execution = load(run.pk, using=router.db_for_write(Run))
     if execution.run.finished:
         return []
-    states = [_as_if_stopped(execution.rows[state.name], state) for state in execution.state().steps]
-    order = _order_of_undoing(states) if execution.state().cascade else []
+    known = execution.state()
+    states = [_as_if_stopped(execution.rows[state.name], state) for state in known.steps]
+    if (
+        execution.run.status == RunStatus.ATTENTION and known.unstopped
+    ):  # only what lost a race is tried again
+        lost = abandoned(known.steps)
+        states = [state for state in states if state.name in lost]
+    order = _order_of_undoing(states) if known.cascade else []
     allowed = entities.models_of(execution.declaration, execution.run.entity_model)
     foresight = Foresight(allowed, execution.using)
     undone = [

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import DatabaseError, router
 
 from flowstate.engine.blocks import flush, in_transaction
+from flowstate.engine.decide import Advance, decide
 from flowstate.engine.execution import Execution
 from flowstate.engine.handover import publish_run
 from flowstate.engine.loading import load
@@ -76,4 +77,11 @@ def _queues_with_work(execution: Execution) -> set[str]:
         return {""}
     if execution.run.status != RunStatus.RUNNING:
         return set()
-    return set(execution.step_runs.due_in(execution.run.pk).values_list("queue", flat=True))
+    due = execution.step_runs.due_in(execution.run.pk)
+    queues = set(due.values_list("queue", flat=True))
+    return queues | {""} if execution.has_races and _losers(execution) else queues
+
+
+def _losers(execution: Execution) -> bool:
+    decision = decide(execution.state())
+    return isinstance(decision, Advance) and bool(decision.undo)

@@ -19,6 +19,7 @@ from flowstate.engine.new_run import default_lease, new_rows, new_run, open_for_
 from flowstate.exceptions import AlreadyRunning
 from flowstate.models import Compensation, Run, StepRun, StepStatus
 from flowstate.models.clock import DbNow
+from flowstate.workflows.steps import Kind
 
 _TAKEN_OVER = (
     "status",
@@ -117,7 +118,7 @@ def _inherit(row: StepRun, before: StepRun) -> None:
     """Let a step of the new run stand where the old run's effect still stands."""
     if before.compensation == Compensation.DONE:
         return  # undone: it runs again, under the new run's key
-    if before.status == StepStatus.DONE:
+    if before.status == StepStatus.DONE and row.kind != Kind.FIRST:  # a race is decided anew, by who is done
         row.reflect(**{name: getattr(before, name) for name in _TAKEN_OVER})
         row.reflect(compensation=before.compensation)
     elif before.status == StepStatus.UNKNOWN:

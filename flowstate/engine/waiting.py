@@ -32,6 +32,7 @@ from flowstate.engine.forward import (
 from flowstate.engine.guard import report_row_writes
 from flowstate.engine.handover import publish_run, publish_step
 from flowstate.engine.hooks import announce_step_done, announce_step_failed
+from flowstate.engine.joins import refuse_failures
 from flowstate.engine.look import Next, lock_run, look, stop
 from flowstate.engine.time_limit import time_limit
 from flowstate.engine.wait_kinds import WAIT_KINDS, Verdict, Wait
@@ -97,6 +98,7 @@ def _plan(execution: Execution, row: StepRun, step: Step[Any]) -> tuple[Wait | O
 
     The default is asked for now, since whoever settles the wait holds locks.
     """
+    refuse_failures(execution, row, step)
     ctx = context_of(execution, row)
     reason = step.condition(execution.workflow(), ctx)
     if reason is not None:

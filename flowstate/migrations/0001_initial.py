@@ -84,6 +84,7 @@ class Migration(migrations.Migration):
                 ('kind', models.CharField(max_length=20, verbose_name='kind')),
                 ('depends_on', models.JSONField(default=list, verbose_name='depends on')),
                 ('branches', models.JSONField(blank=True, null=True, verbose_name='follows')),
+                ('join', models.CharField(choices=[('all', 'all'), ('any', 'the first that is done')], default='all', max_length=3, verbose_name='waits for')),
                 ('optional', models.BooleanField(default=False, verbose_name='optional')),
                 ('background', models.BooleanField(default=False, verbose_name='in the background')),
                 ('queue', models.CharField(blank=True, default='', max_length=100, verbose_name='queue')),

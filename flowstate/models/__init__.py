@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from flowstate.models.run import Run
 from flowstate.models.run_event import EventKind, RunEvent
-from flowstate.models.statuses import Compensation, RunStatus, StepStatus, WaitingFor
+from flowstate.models.statuses import Compensation, Join, RunStatus, StepStatus, WaitingFor
 from flowstate.models.step_run import StepRun
 
 __all__ = [
     "Compensation",
     "EventKind",
+    "Join",
     "Run",
     "RunEvent",
     "RunStatus",

@@ -94,9 +94,10 @@ _HAPPENED = Q(status__in=(StepStatus.DONE, StepStatus.UNKNOWN))
 _TO_UNDO = _HAPPENED & Q(compensation=Compensation.PENDING)
 _UNDONE = Q(compensation__in=(Compensation.DONE, Compensation.WAIVED))
 _TRIED = Q(compensation__in=(Compensation.RUNNING, Compensation.DONE, Compensation.FAILED))
+_STOPPED = Q(run__error__isnull=False) | Q(run__cancelled_at__isnull=False)
 _AT_WORK = (RunStatus.RUNNING, RunStatus.COMPENSATING)
 _BADLY = (RunStatus.FAILED, RunStatus.COMPENSATED)
-_ROW_KINDS = ("create", "update", "delete", "transactional", "choice")
+_ROW_KINDS = ("create", "update", "delete", "transactional", "choice", "first")
 _SAYS_WHY = reduce(or_, (Q(reason__startswith=words) for words in (*CONDITIONS, BRANCH)))
 _LEASE_LONG_OVER = ExpressionWrapper(
     OuterRef("wake_at") - timedelta(seconds=LATE), output_field=DateTimeField()
@@ -225,15 +226,7 @@ _RUNS = (
     _of_run(
         "I27",
         "is being undone, but neither failed nor was cancelled",
-        Q(error__isnull=True, cancelled_at=None, status__in=(RunStatus.COMPENSATING, RunStatus.ATTENTION)),
-    ),
-    _of_run(
-        "I27",
-        "ended well, but a step it needs did not",
-        Q(
-            _having(status__in=(StepStatus.FAILED, StepStatus.UNKNOWN, StepStatus.CANCELLED), optional=False),
-            status=RunStatus.SUCCEEDED,
-        ),
+        Q(error__isnull=True, cancelled_at=None, status=RunStatus.COMPENSATING),
     ),
     _of_run(
         "I27",
@@ -291,30 +284,16 @@ _STEPS = (
         "is being undone while it is being done",
         Q(status=StepStatus.RUNNING, compensation=Compensation.RUNNING),
     ),
-    _of_step(
-        "I15",
-        "was undone, but its run goes on or ended well",
-        _TRIED & Q(run__status__in=(RunStatus.RUNNING, RunStatus.SUCCEEDED)),
-        BY_HAND,
-    ),
     _of_step("I15", "was undone, but never done", _TRIED & ~_HAPPENED),
     _of_step("I15", "was waived, but never done", Q(compensation=Compensation.WAIVED) & ~_HAPPENED),
-    _of_step(
-        "I15",
-        "was waived, but its run goes on or ended well",
-        Q(
-            compensation=Compensation.WAIVED,
-            run__retry_of=None,  # what a retry takes over stays waived
-            run__status__in=(RunStatus.RUNNING, RunStatus.SUCCEEDED),
-        ),
-        BY_HAND,
-    ),
     _of_step(
         "I15",
         "was done and not undone, but its run is through with undoing",
         _TO_UNDO
         & (
-            Q(run__status__in=(RunStatus.COMPENSATED, RunStatus.ATTENTION))
+            Q(run__status=RunStatus.COMPENSATED)
+            # In attention without either, it was only a step that lost a race which could not be undone.
+            | (Q(run__status=RunStatus.ATTENTION) & _STOPPED)
             | Q(
                 Exists(StepRun.objects.filter(_TRIED | _UNDONE, run=OuterRef("run"))),
                 run__status__in=(RunStatus.FAILED, RunStatus.CANCELLED),

@@ -28,7 +28,9 @@ def error_of(run: Run) -> FlowstateError | None:
 
 def _attention(run: Run) -> CompensationFailed:
     errors = {step: str(error.get("detail", "")) for step, error in run.compensation_errors.items()}
-    original = (run.error or {}).get("detail", "it was cancelled")
+    original = (run.error or {}).get(
+        "detail", "It was cancelled." if run.cancelled_at else "All else is done."
+    )
     listed = "; ".join(f"{step}: {detail}" for step, detail in errors.items())
     return CompensationFailed(
         f"Run {run.pk} ({run.label}) needs a person: {original} Undoing failed at {listed}",

@@ -143,20 +143,20 @@ class RunQuerySet(models.QuerySet["Run"]):
             cancelled_by_label=label,
         )
 
-    def need_attention(self, pk: UUID) -> bool:
-        """Leave the run to a person: its undoing failed somewhere."""
+    def need_attention(self, pk: UUID, *, was: RunStatus) -> bool:
+        """Leave the run to a person: its undoing failed somewhere, or that of a step that lost a race."""
         return self._move(
-            self.filter(pk=pk, status=RunStatus.COMPENSATING),
+            self.filter(pk=pk, status=was),
             status=RunStatus.ATTENTION,
             wake_at=FAR_FUTURE,
             waiting_for=WaitingFor.PERSON,
         )
 
-    def resume_undoing(self, pk: UUID, *, wake_in: float) -> bool:
-        """Take the run up again after a person acted."""
+    def resume(self, pk: UUID, *, status: RunStatus, wake_in: float) -> bool:
+        """Take the run up again after a person acted, where it had been: going on, or being undone."""
         return self._move(
             self.filter(pk=pk, status=RunStatus.ATTENTION),
-            status=RunStatus.COMPENSATING,
+            status=status,
             wake_at=DbNow(wake_in),
             waiting_for=WaitingFor.NOTHING,
         )

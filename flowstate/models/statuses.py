@@ -65,6 +65,15 @@ class Compensation(models.TextChoices):
     WAIVED = "waived", _("waived")
 
 
+class Join(models.TextChoices):
+    """How a step begins that waits for several."""
+
+    # When all have settled.
+    ALL = "all", _("all")
+    # As soon as one of them is done.
+    ANY = "any", _("the first that is done")
+
+
 class WaitingFor(models.TextChoices):
     """What a live run waits for, beside its status."""
 

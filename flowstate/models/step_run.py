@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from flowstate.models.statuses import BRANCH, Compensation, StepStatus
+from flowstate.models.statuses import BRANCH, Compensation, Join, StepStatus
 from flowstate.models.step_verbs import StepRunQuerySet
 from flowstate.models.values import decode
 
@@ -31,6 +31,7 @@ class StepRun(models.Model):
     kind = models.CharField(_("kind"), max_length=20)
     depends_on = models.JSONField(_("depends on"), default=list)
     branches = models.JSONField(_("follows"), null=True, blank=True)
+    join = models.CharField(_("waits for"), max_length=3, choices=Join, default=Join.ALL)
     optional = models.BooleanField(_("optional"), default=False)
     background = models.BooleanField(_("in the background"), default=False)
     queue = models.CharField(_("queue"), max_length=100, blank=True, default="")

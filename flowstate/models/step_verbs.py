@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from django.db import connections, models
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import F, Q
 
+from flowstate.models.branch_verbs import BranchVerbs
 from flowstate.models.clock import DbNow, host_now
 from flowstate.models.processes import own_name
 from flowstate.models.statements import Move, insert, move, move_both
@@ -32,7 +33,7 @@ class Claim:
     lease: float
 
 
-class StepRunQuerySet(WaitVerbs, models.QuerySet["StepRun"]):
+class StepRunQuerySet(BranchVerbs, WaitVerbs, models.QuerySet["StepRun"]):
     """Filters, and the verbs: one compare-and-set UPDATE each, which returns whether it won."""
 
     def for_run(self, run_id: UUID) -> Self:
@@ -92,18 +93,6 @@ class StepRunQuerySet(WaitVerbs, models.QuerySet["StepRun"]):
             lease_until=DbNow(lease),
             claimed_by=own_name(),
             wake_at=None,
-        )
-
-    def make_ready(self, pk: int) -> bool:
-        """Let a blocked step be claimed."""
-        return self._move(
-            self.filter(pk=pk, status=StepStatus.BLOCKED), status=StepStatus.READY, wake_at=DbNow()
-        )
-
-    def leave_out(self, pks: Collection[int], *, reason: str) -> int:
-        """Skip blocked steps that no taken branch leads to; return how many."""
-        return self.filter(pk__in=pks, status=StepStatus.BLOCKED).update(
-            status=StepStatus.SKIPPED, reason=reason, ended_at=host_now()
         )
 
     def finish(self, pk: int, *, attempt: int, status: StepStatus, at: datetime, **outcome: Any) -> bool:
@@ -194,15 +183,6 @@ class StepRunQuerySet(WaitVerbs, models.QuerySet["StepRun"]):
     def expired(self, run_id: UUID) -> Self:
         """Return the steps of a run whose claim, on them or on their undoing, is over."""
         return self.for_run(run_id).filter(lease_until__lte=DbNow())
-
-    def stop_unstarted(self, run_id: UUID) -> int:
-        """Cancel what has not started; a step whose effect is in doubt becomes unknown. Return how many."""
-        stopped = Case(
-            When(uncertain=True, then=Value(StepStatus.UNKNOWN)), default=Value(StepStatus.CANCELLED)
-        )
-        return self.filter(run_id=run_id, status__in=UNSTARTED).update(
-            status=stopped, wake_at=None, ended_at=host_now()
-        )
 
     # --- undoing -------------------------------------------------------------------------------
 

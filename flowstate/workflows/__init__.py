@@ -7,6 +7,7 @@ from flowstate.workflows.choices import ChoiceStep
 from flowstate.workflows.context import Context
 from flowstate.workflows.declaration import Declaration
 from flowstate.workflows.entities import CreateStep, DeleteStep, UpdateStep
+from flowstate.workflows.joins import FirstOf
 from flowstate.workflows.options import Options
 from flowstate.workflows.policies import Retry
 from flowstate.workflows.registry import register
@@ -21,6 +22,7 @@ __all__ = [
     "Declaration",
     "DelayStep",
     "DeleteStep",
+    "FirstOf",
     "Kind",
     "Options",
     "Retry",

@@ -11,6 +11,7 @@ from flowstate.exceptions import DeclarationInvalid
 from flowstate.workflows.compensations import Compensation, Mark, described, marks_of
 from flowstate.workflows.declaration import declaration_of
 from flowstate.workflows.dependencies import After, Dependencies
+from flowstate.workflows.joins import FirstOf, refuse_wrong_joins
 from flowstate.workflows.options import Options
 from flowstate.workflows.step_options import checked_name
 from flowstate.workflows.steps import Step
@@ -63,7 +64,9 @@ class Assembly:
             self._refuse_name(name, step)
         compensations = self._compensations()
         after = self.dependencies.found()
-        return tuple(self._placed(name, after[name], compensations[name]) for name in after)
+        placed = {name: self._placed(name, after[name], compensations[name]) for name in after}
+        refuse_wrong_joins(self.label, placed)
+        return tuple(placed.values())
 
     # --- parents -------------------------------------------------------------------------------
 
@@ -225,6 +228,12 @@ def refuse_waiting(label: str, meta: Options, steps: Iterable[Step]) -> None:
             message = (
                 f"{label} is atomic, one transaction, so step {step.name!r} cannot be a {step.word}: the transaction "
                 "would stay open while it waits."
+            )
+            raise DeclarationInvalid(message)
+        if isinstance(step, FirstOf):
+            message = (
+                f"{label} is atomic, one step after the other, so nothing races in {step.name!r}: make the steps "
+                "optional=True, and give the later ones a when=."
             )
             raise DeclarationInvalid(message)
         if step.retry is not None and step.retry.waits:

@@ -30,6 +30,7 @@ UNSET: Final = Unset.UNSET
 DependsOn: TypeAlias = "str | Step[Any] | Option | Iterable[str | Step[Any] | Option]"
 Condition: TypeAlias = Callable[[Any], Any] | bool
 OnConflict: TypeAlias = Literal["attention", "overwrite", "skip"]
+Join: TypeAlias = Literal["all", "any"]
 Undo: TypeAlias = Callable[..., Any] | Literal[False] | None
 
 # The columns of the journal that hold these.
@@ -54,6 +55,8 @@ class StepOptions(TypedDict, total=False):
     reason: str
     background: bool
     queue: str | None
+    join: Join
+    collect_errors: bool
     raises: Iterable[type[Exception]]
     unknown_on: Iterable[type[Exception]]
     sensitive: bool | Iterable[str]
@@ -72,6 +75,8 @@ class WaitOptions(TypedDict, total=False):
     reason: str
     background: bool
     queue: str | None
+    join: Join
+    collect_errors: bool
     raises: Iterable[type[Exception]]
     sensitive: bool | Iterable[str]
 
@@ -102,6 +107,16 @@ class ChoiceOptions(StepOptions, total=False):
 
     name: str
     compensate: Undo
+
+
+class FirstOptions(TypedDict, total=False):
+    """What a race takes beside its steps."""
+
+    name: str
+    optional: bool
+    when: Condition
+    unless: Condition
+    reason: str
 
 
 def option_names(options: Any) -> frozenset[str]:
@@ -151,6 +166,14 @@ def checked_condition(given: Any, what: str) -> Condition | Unset:
     if isinstance(given, bool | Unset) or callable(given):
         return given  # type: ignore[no-any-return]  # callable() narrows Any to Any
     message = f"{what} is a function (ctx), True or False, not {given!r}."
+    raise DeclarationInvalid(message)
+
+
+def checked_join(given: object, what: str) -> Join:
+    """Return whether all or any of the steps before must be done. Raises DeclarationInvalid."""
+    if given in ("all", "any"):
+        return given
+    message = f'{what} is "all" or "any", not {given!r}.'
     raise DeclarationInvalid(message)
 
 

@@ -16,9 +16,11 @@ from flowstate.workflows.step_options import (
     DecoratorOptions,
     DependsOn,
     FunctionOptions,
+    Join,
     Undo,
     Unset,
     checked_condition,
+    checked_join,
     checked_name,
     checked_queue,
     checked_reason,
@@ -60,6 +62,8 @@ class Kind(StrEnum):
     DELETE = "delete"
     # Waits for a time.
     DELAY = "delay"
+    # Is done as soon as one of the steps is that it waits for.
+    FIRST = "first"
     # Calls a function that picks one of the options; what follows the others is skipped.
     CHOICE = "choice"
 
@@ -90,6 +94,10 @@ class Step(Generic[Result_co]):
     """Seconds that one attempt may take; None leaves it to the settings."""
     optional: bool
     background: bool
+    join: Join
+    """Whether it begins when all it waits for has settled, or as soon as one of them is done."""
+    collect_errors: bool
+    """Whether it waits for all before it, failed or not, and then fails with all their errors."""
     queue: str | None
     when: Condition | Unset
     unless: Condition | Unset
@@ -136,6 +144,8 @@ class Step(Generic[Result_co]):
             timeout=limit(options.get("timeout"), f"{what}: timeout"),
             optional=flag(options.get("optional", False), f"{what}: optional"),
             background=flag(options.get("background", False), f"{what}: background"),
+            join=checked_join(options.get("join", "all"), f"{what}: join"),
+            collect_errors=flag(options.get("collect_errors", False), f"{what}: collect_errors"),
             queue=checked_queue(options.get("queue"), f"{what}: queue"),
             when=checked_condition(options.get("when", UNSET), f"{what}: when"),
             unless=checked_condition(options.get("unless", UNSET), f"{what}: unless"),

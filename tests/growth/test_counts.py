@@ -10,7 +10,7 @@ import pytest
 from flowstate import SYSTEM
 from flowstate.engine.carry import carry_run, carry_step, drain
 from flowstate.engine.sweep import sweep
-from flowstate.models import Run, StepRun
+from flowstate.models import Run, RunStatus, StepRun
 from tests.engine.test_counts import Single
 from tests.faults import post
 from tests.kiosk import returns
@@ -141,7 +141,7 @@ def test_a_run_that_needs_a_person_costs_a_sweep_nothing(sale: Sale, user: Any, 
     """C11."""
     run = a_retry_that_waits(sale, user, bank)
     Run.objects.begin_undoing(run.pk, wake_in=0)
-    assert Run.objects.need_attention(run.pk)
+    assert Run.objects.need_attention(run.pk, was=RunStatus.COMPENSATING)
 
     assert reads_once(said_by(sweep))
     assert reads_once(said_by(drained))

@@ -30,13 +30,23 @@ VERBS: dict[str, tuple[RunStatus, Callable[[Run], bool], RunStatus]] = {
     ),
     "need_attention": (
         RunStatus.COMPENSATING,
-        lambda run: runs.need_attention(run.pk),
+        lambda run: runs.need_attention(run.pk, was=RunStatus.COMPENSATING),
         RunStatus.ATTENTION,
     ),
-    "resume_undoing": (
+    "need attention of a loser": (
+        RunStatus.RUNNING,
+        lambda run: runs.need_attention(run.pk, was=RunStatus.RUNNING),
         RunStatus.ATTENTION,
-        lambda run: runs.resume_undoing(run.pk, wake_in=9),
+    ),
+    "resume undoing": (
+        RunStatus.ATTENTION,
+        lambda run: runs.resume(run.pk, status=RunStatus.COMPENSATING, wake_in=9),
         RunStatus.COMPENSATING,
+    ),
+    "resume what goes on": (
+        RunStatus.ATTENTION,
+        lambda run: runs.resume(run.pk, status=RunStatus.RUNNING, wake_in=9),
+        RunStatus.RUNNING,
     ),
     "end well": (
         RunStatus.RUNNING,
@@ -141,7 +151,7 @@ def test_a_branch_may_only_lower_the_wake_up() -> None:
 def test_what_only_a_person_can_move_is_due_never() -> None:
     run = a_run(RunStatus.COMPENSATING)
 
-    runs.need_attention(run.pk)
+    runs.need_attention(run.pk, was=RunStatus.COMPENSATING)
 
     assert fresh(run).wake_at == FAR_FUTURE
     assert not runs.due().exists()

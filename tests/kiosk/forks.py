@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flowstate import ChoiceStep, Context, Step, Workflow
+from flowstate import ChoiceStep, Context, FirstOf, Step, Workflow
 from tests.kiosk.diary import Diary
 
 diary = Diary()
@@ -15,7 +15,10 @@ answers: dict[str, Callable[[Context[Any]], Any]] = {}
 """How a choice of this name is answered."""
 
 errors: dict[str, list[BaseException]] = {}
-"""What a step of this name raises next, one per call."""
+"""What a step or, as "undo a", a compensation of this name raises next, one per call."""
+
+within: dict[str, Callable[[], None]] = {}
+"""What happens within a step of this name, once, as if elsewhere at the same time."""
 
 
 def forget() -> None:
@@ -23,19 +26,26 @@ def forget() -> None:
     diary.__init__()  # type: ignore[misc]
     answers.clear()
     errors.clear()
+    within.clear()
+
+
+def called(what: str) -> None:
+    diary.lines.append(what)
+    if what in within:
+        within.pop(what)()
+    if errors.get(what):
+        raise errors[what].pop(0)
 
 
 def undoable(name: str, **options: Any) -> Step[Any]:
     """Return a step that writes down that it was done, and undone."""
 
     def do(ctx: Context[Any]) -> str:
-        diary.lines.append(name)
-        if errors.get(name):
-            raise errors[name].pop(0)
+        called(name)
         return f"{name} done"
 
     def undo(ctx: Context[Any], _result: Any) -> None:
-        diary.lines.append(f"undo {name}")
+        called(f"undo {name}")
 
     return Step(name, do, undo, **options)
 
@@ -81,3 +91,17 @@ class ForkInOne(Workflow):
     right = undoable("right", depends_on=decide["right"], transactional=True)
     right_more = undoable("right_more", transactional=True)
     join = undoable("join", depends_on=[left, right_more], transactional=True)
+
+
+class Race(Workflow):
+    """Two ways to the same, by workers; what comes after takes the first that succeeded."""
+
+    class Meta:
+        exclusive = None
+
+    start = undoable("start")
+    one = undoable("one", depends_on=start, background=True)
+    slow = undoable("slow", depends_on=start, background=True)
+    other = undoable("other", background=True)
+    fastest = FirstOf(one, other)
+    after = undoable("after")

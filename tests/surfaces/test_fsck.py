@@ -24,6 +24,7 @@ from tests.faults.planting import (
     pair,
     retried_while_live,
     run_row,
+    step_row,
     taken_over_and_kept,
     waived,
 )
@@ -53,6 +54,17 @@ def unchecked(db: None) -> Iterator[None]:
 LEFT: dict[str, Any] = {**DONE, "kind": "choice", "result_json": "left"}
 RIGHT: dict[str, Any] = {**LEFT, "result_json": "right"}
 ON_LEFT: dict[str, Any] = {"branches": {"pay": ["left"]}}
+
+ANY: dict[str, Any] = {"join": "any"}
+
+
+def raced(loser: dict[str, Any]) -> None:
+    run = run_row("succeeded")
+    step_row(run, **{"name": "pay", **DONE})
+    step_row(run, **{"name": "loser", **loser})
+    won = {"kind": "first", "join": "any", "depends_on": ["pay", "loser"], "result_json": "pay"}
+    step_row(run, "done", "race", **won)
+
 
 PLANTED: list[tuple[str, str, Callable[[], Any]]] = [
     (
@@ -112,7 +124,7 @@ PLANTED: list[tuple[str, str, Callable[[], Any]]] = [
         "neither failed nor was cancelled",
         lambda: alone({"status": "compensating", "error": None}, **DONE),
     ),
-    ("I27", "ended well, but a step", lambda: alone({"status": "succeeded"}, status="failed")),
+    ("I27", "needed, but its run ended well", lambda: alone({"status": "succeeded"}, status="failed")),
     ("I27", "names a failed step", lambda: alone({**COMPENSATED, "failed_step": "pay"}, **UNDONE)),
     ("I27", "retries a run that goes on", retried_while_live),
     ("I1", "cannot be in doubt", lambda: alone(RUNNING, status="ready", kind="create", uncertain=True)),
@@ -182,6 +194,13 @@ PLANTED: list[tuple[str, str, Callable[[], Any]]] = [
         "but a branch that was taken leads to it",
         lambda: pair("running", LEFT, {"status": "skipped", "reason": "branch: pay took 'x'", **ON_LEFT}),
     ),
+    ("I6", "of the steps is done of which it waits", lambda: pair("running", RUNNING, {**RUNNING, **ANY})),
+    (
+        "I6",
+        "started before any of the steps",
+        lambda: pair("running", DONE, {**RUNNING, **ANY, "started_at": late(-60)}),
+    ),
+    ("I15", "without undoing it", lambda: raced(DONE)),
     ("I6", "is done, but no branch that was taken", lambda: pair("running", RIGHT, {**DONE, **ON_LEFT})),
     ("I27", "says neither by which condition", lambda: alone(RUNNING, status="skipped", reason="why not")),
     ("I16", "book, which depended on it, was not", lambda: pair("compensating", UNDONE, DONE)),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowstate.engine.branches import StepState, untaken
@@ -12,6 +13,7 @@ from flowstate.engine.decide import Advance, End, Leave, RunState, decide
 from flowstate.models.statuses import Compensation, RunStatus, StepStatus
 
 OPTIONS = ("left", "right", "ahead")
+CHANCES = st.integers(0, 2**32).map(Random)
 Steps = tuple[StepState, ...]
 
 
@@ -62,7 +64,7 @@ def reached(steps: Steps) -> set[str]:
     return found
 
 
-def work(steps: Steps, data: st.DataObject) -> tuple[Steps, dict[str, str], list[str]]:
+def work(steps: Steps, chance: Random) -> tuple[Steps, dict[str, str], list[str]]:
     """Do what decide says until the run ends; return the steps then, the reasons, and what was started."""
     run = RunState(status=RunStatus.RUNNING, cancelled=False, cascade=True, steps=steps)
     reasons: dict[str, str] = {}
@@ -75,10 +77,10 @@ def work(steps: Steps, data: st.DataObject) -> tuple[Steps, dict[str, str], list
                 run = replace(run, steps=_settled(run.steps, StepStatus.SKIPPED, dict.fromkeys(skipped)))
             case Advance(ready):
                 assert ready
-                name = data.draw(st.sampled_from(ready))
+                name = chance.choice(ready)
                 started.append(name)
-                option = data.draw(st.sampled_from([*OPTIONS, None]))
-                status = data.draw(st.sampled_from([StepStatus.DONE, StepStatus.SKIPPED, StepStatus.FAILED]))
+                option = chance.choice([*OPTIONS, None])
+                status = chance.choice([StepStatus.DONE, StepStatus.SKIPPED, StepStatus.FAILED])
                 run = replace(run, steps=_settled(run.steps, status, {name: option}))
             case End():
                 return run.steps, reasons, started
@@ -91,9 +93,10 @@ def _settled(steps: Steps, status: StepStatus, names: dict[str, str | None]) -> 
     )
 
 
-@given(forests(), st.data())
-def test_exactly_what_no_taken_branch_leads_to_is_skipped(steps: Steps, data: st.DataObject) -> None:
-    ended, reasons, started = work(steps, data)
+@settings(deadline=None)
+@given(forests(), CHANCES)
+def test_exactly_what_no_taken_branch_leads_to_is_skipped(steps: Steps, chance: Random) -> None:
+    ended, reasons, started = work(steps, chance)
 
     names = {step.name for step in steps}
     assert reasons.keys() == names - reached(ended)
@@ -101,9 +104,10 @@ def test_exactly_what_no_taken_branch_leads_to_is_skipped(steps: Steps, data: st
     assert len(started) == len(set(started))
 
 
-@given(forests(), st.data())
-def test_a_reason_names_the_choice_that_took_another_option(steps: Steps, data: st.DataObject) -> None:
-    ended, reasons, _started = work(steps, data)
+@settings(deadline=None)
+@given(forests(), CHANCES)
+def test_a_reason_names_the_choice_that_took_another_option(steps: Steps, chance: Random) -> None:
+    ended, reasons, _started = work(steps, chance)
 
     by_name = {step.name: step for step in ended}
     for name, reason in reasons.items():

@@ -270,5 +270,5 @@ def test_an_unknown_option_of_the_step_is_refused() -> None:
     message = refused(lambda: ChoiceStep(left, options=["left", "right"], transactional=True))  # type: ignore[call-arg]
 
     assert message.startswith(
-        "ChoiceStep left has no option transactional; there are background, compensate,"
+        "ChoiceStep left has no option transactional; there are background, collect_errors, compensate,"
     )

@@ -126,7 +126,7 @@ def test_create_takes_a_model_and_no_where() -> None:
         "CreateStep takes a model: the action's entity exists already."
     )
     assert refused(lambda: CreateStep("shop.Payment", values={}, where=KEY)).startswith(  # type: ignore[call-arg]
-        "CreateStep has no option where; there are background, compensate, default, depends_on, full_clean, many, "
+        "CreateStep has no option where; there are background, collect_errors, compensate, default, depends_on, full_clean, "
     )
 
 

@@ -128,12 +128,15 @@ def test_a_default_is_a_value_a_function_or_nothing() -> None:
 
 
 def test_unknown_options_are_refused_with_the_known_ones() -> None:
-    known = "background, default, depends_on, optional, queue, raises, reason, retry, sensitive, timeout, "
-
-    assert refused(lambda: Step("a", nothing, join="any")) == (  # type: ignore[call-arg]
-        f"Step a has no option join; there are {known}transactional, unknown_on, unless, when."
+    known = (
+        "background, collect_errors, default, depends_on, join, optional, queue, raises, reason, retry, sensitive, "
+        "timeout, "
     )
-    assert "@step has no options colour, join; there are " in refused(lambda: step(join="any", colour=1))  # type: ignore[call-overload]
+
+    assert refused(lambda: Step("a", nothing, joins="any")) == (  # type: ignore[call-arg]
+        f"Step a has no option joins; there are {known}transactional, unknown_on, unless, when."
+    )
+    assert "@step has no options colour, joins; there are " in refused(lambda: step(joins="any", colour=1))  # type: ignore[call-overload]
     assert "CreateStep has no option transactional; there are " in refused(
         lambda: CreateStep("shop.Payment", values={}, transactional=True)  # type: ignore[call-arg]
     )
@@ -215,7 +218,7 @@ def test_every_kind_of_step_takes_the_common_options() -> None:
 
     assert common == {
         *("depends_on", "retry", "timeout", "optional", "when", "unless", "default", "reason"),
-        *("background", "queue", "raises", "unknown_on", "sensitive"),
+        *("background", "queue", "raises", "unknown_on", "sensitive", "join", "collect_errors"),
     }
     for kind in (Step, CreateStep, UpdateStep, DeleteStep):
         assert common <= kind.known_options

@@ -46,7 +46,9 @@ def test_what_has_no_meaning_for_a_wait_is_refused(option: str) -> None:
 
     words = refused(lambda: DelayStep(1, **options))
 
-    assert words.startswith(f"DelayStep has no option {option}; there are background, default, depends_on")
+    assert words.startswith(
+        f"DelayStep has no option {option}; there are background, collect_errors, default"
+    )
 
 
 def test_a_function_that_could_not_be_called_is_refused() -> None:

@@ -1,0 +1,52 @@
+"""The verbs of steps that nobody has begun: what lets them begin, and what keeps them from it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.db import models
+from django.db.models import Case, Value, When
+
+from flowstate.models.clock import DbNow, host_now
+from flowstate.models.statuses import UNSTARTED, StepStatus
+
+if TYPE_CHECKING:
+    from flowstate.models.step_run import StepRun
+
+    Steps = models.QuerySet[StepRun]
+else:
+    Steps = models.QuerySet
+
+_STOPPED = Case(When(uncertain=True, then=Value(StepStatus.UNKNOWN)), default=Value(StepStatus.CANCELLED))
+"""What becomes of a step that is not to start any more."""
+
+
+class BranchVerbs(Steps):
+    """One compare-and-set UPDATE each; a set of steps counts how many of them it won."""
+
+    def make_ready(self, pk: int) -> bool:
+        """Let a blocked step be claimed."""
+        blocked = self.filter(pk=pk, status=StepStatus.BLOCKED)
+        return blocked.update(status=StepStatus.READY, wake_at=DbNow()) == 1
+
+    def leave_out(self, pks: Collection[int], *, reason: str) -> int:
+        """Skip blocked steps that no taken branch leads to; return how many."""
+        return self.filter(pk__in=pks, status=StepStatus.BLOCKED).update(
+            status=StepStatus.SKIPPED, reason=reason, ended_at=host_now()
+        )
+
+    def abandon(self, pks: Collection[int], *, reason: str) -> int:
+        """Cancel what a race was decided against and has not started; return how many.
+
+        A step whose effect is in doubt becomes unknown, as when the whole run stops.
+        """
+        unstarted = self.filter(pk__in=pks, status__in=UNSTARTED)
+        return unstarted.update(status=_STOPPED, reason=reason, wake_at=None, ended_at=host_now())
+
+    def stop_unstarted(self, run_id: UUID) -> int:
+        """Cancel what has not started; a step whose effect is in doubt becomes unknown. Return how many."""
+        return self.filter(run_id=run_id, status__in=UNSTARTED).update(
+            status=_STOPPED, wake_at=None, ended_at=host_now()
+        )
