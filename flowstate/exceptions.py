@@ -27,6 +27,24 @@ class DeclarationInvalid(FlowstateError, ImproperlyConfigured):
     code = "declaration_invalid"
 
 
+class DiagramInvalid(DeclarationInvalid):
+    """A diagram cannot be read, or no workflow can be made of it; `line` and `column` say where it is known.
+
+    Both are counted from 1 and None where the diagram as a whole is wrong.
+    """
+
+    code = "diagram_invalid"
+
+    def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
+        super().__init__(message, line, column)
+        self.line = line
+        self.column = column
+
+    def __str__(self) -> str:
+        message = str(self.args[0])
+        return message if self.line is None else f"line {self.line}, column {self.column}: {message}"
+
+
 class WorkflowUnknown(FlowstateError, LookupError):
     """No class, action or registered workflow has this name in this process."""
 

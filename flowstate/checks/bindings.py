@@ -17,6 +17,8 @@ from flowstate.actions.bound import BoundAction
 from flowstate.actions.resolve import declaration_of
 from flowstate.checks.declared import bindings
 from flowstate.exceptions import DeclarationInvalid
+from flowstate.workflows import Workflow
+from flowstate.workflows.declaration import outline_of
 
 
 def check_bindings(**_kwargs: Any) -> list[CheckMessage]:
@@ -97,11 +99,19 @@ def _workflow(action: BoundAction) -> Iterator[Error]:
         return
     if declaration_of(workflow) is None:
         yield Error(
-            f"The workflow of the action {action.name!r} has no steps.",
-            hint="Declare at least one, or name a subclass that does.",
+            f"The workflow of the action {action.name!r} {_lacking(workflow)}.",
+            hint="Declare that, or name a subclass that does.",
             obj=action.model,
             id="flowstate.E005",
         )
+
+
+def _lacking(workflow: type[Workflow]) -> str:
+    outline = outline_of(workflow)
+    if outline is None:
+        return "has no steps"
+    abstract = ", ".join(step.name for step in outline.steps if step.abstract)
+    return f"does not say what its abstract steps do ({abstract})"
 
 
 def _serializers(action: BoundAction) -> Iterator[Error]:

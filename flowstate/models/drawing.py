@@ -26,10 +26,16 @@ def drawn_run(run: Run) -> Diagram:
     rows = run.steps
     undone = {row.name: row for row in rows if _is_undone(row, run)}
     nodes = [_node(row) for row in rows]
-    edges = [Edge(source=needed, target=row.name) for row in rows for needed in row.depends_on]
+    edges = [edge for row in rows for needed in row.depends_on for edge in _edges(needed, row)]
     nodes += [_undo_node(row) for row in undone.values()]
     edges += _way_back(rows, undone)
     return Diagram(nodes=tuple(nodes), edges=tuple(edges))
+
+
+def _edges(needed: str, row: StepRun) -> Iterator[Edge]:
+    """Yield the arrows from a step to one that waits for it: of a choice, one for each option that it follows."""
+    for option in (row.branches or {}).get(needed, ("",)):
+        yield Edge(source=needed, target=row.name, label=option)
 
 
 def _is_undone(row: StepRun, run: Run) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowstate.workflows.builder import WorkflowBuilder
-from flowstate.workflows.choices import ChoiceStep
+from flowstate.workflows.choices import ChoiceStep, Chosen
 from flowstate.workflows.context import Context
 from flowstate.workflows.declaration import Declaration
 from flowstate.workflows.entities import CreateStep, DeleteStep, UpdateStep
@@ -17,6 +17,7 @@ from flowstate.workflows.workflow import Workflow
 
 __all__ = [
     "ChoiceStep",
+    "Chosen",
     "Context",
     "CreateStep",
     "Declaration",

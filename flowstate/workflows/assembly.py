@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from flowstate.exceptions import DeclarationInvalid
 from flowstate.workflows.compensations import Compensation, Mark, described, marks_of
-from flowstate.workflows.declaration import declaration_of
+from flowstate.workflows.declaration import outline_of
 from flowstate.workflows.dependencies import After, Dependencies
 from flowstate.workflows.joins import FirstOf, refuse_wrong_joins
 from flowstate.workflows.options import Options
@@ -49,9 +49,7 @@ class Assembly:
         self.reserved: Final = frozenset(reserved)
         self.body: Final = dict(vars(cls))
         self.inherited: Final = self._inherited()
-        self.own: Final[dict[str, Step]] = {
-            name: value for name, value in self.body.items() if isinstance(value, Step)
-        }
+        self.own: Final = self._own()
         self.marks: Final = [(name, mark) for name, value in self.body.items() for mark in marks_of(value)]
         compensating = [item for name, _mark in self.marks for item in (name, self.body[name])]
         self.dependencies: Final = Dependencies(label, self.inherited, self.own, compensating)
@@ -68,10 +66,24 @@ class Assembly:
         refuse_wrong_joins(self.label, placed)
         return tuple(placed.values())
 
+    def _own(self) -> dict[str, Step]:
+        """Return the steps of the body; a plain method over an abstract step is what that one does."""
+        found: dict[str, Step] = {}
+        for name, value in self.body.items():
+            inherited = self.inherited.get(name)
+            if inherited is not None and inherited.abstract:
+                if isinstance(value, FunctionType):
+                    found[name] = inherited.filled(value)
+                elif isinstance(value, Step):
+                    found[name] = value.instead_of(inherited)
+            elif isinstance(value, Step):
+                found[name] = value
+        return found
+
     # --- parents -------------------------------------------------------------------------------
 
     def _inherited(self) -> dict[str, Step]:
-        parents = [base for base in self.cls.__bases__ if declaration_of(base)]
+        parents = [base for base in self.cls.__bases__ if outline_of(base)]
         nearest = [base for base in parents if all(issubclass(base, other) for other in parents)]
         if parents and not nearest:
             both = " and ".join(base.__qualname__ for base in parents)
@@ -80,7 +92,7 @@ class Assembly:
                 "Derive from one, and take single steps of the other by name = Other.name."
             )
             raise DeclarationInvalid(message)
-        found = declaration_of(nearest[0]) if nearest else None
+        found = outline_of(nearest[0]) if nearest else None
         return dict(found.by_name) if found else {}
 
     def _refuse_lost_steps(self) -> None:
@@ -105,7 +117,7 @@ class Assembly:
 
     def _refuse_hidden_steps(self) -> None:
         """What stands over an inherited step must be a step, or the parent's would run instead."""
-        for name in self.inherited:
+        for name in self.inherited.keys() - self.own.keys():
             value = next(vars(parent)[name] for parent in self.cls.__mro__ if name in vars(parent))
             if not isinstance(value, Step):
                 message = (

@@ -27,6 +27,23 @@ class Option:
         return f"{self.choice!r}[{self.option!r}]"
 
 
+class Chosen(str):
+    """An option with what the choice hands on: `return Chosen("left", {"weight": 3})` in a step `decide`.
+
+    What follows finds it as `ctx.get("decide")`. It is stored with the choice, so it is what JSON makes of it.
+    """
+
+    __slots__ = ("payload",)
+
+    payload: Any
+
+    def __new__(cls, option: str, payload: Any = None) -> Self:
+        """Return the option, which is a text like any other, with its payload."""
+        chosen = super().__new__(cls, option)
+        chosen.payload = payload
+        return chosen
+
+
 class ChoiceStep(Step[str]):
     """Picks one of its options: `ChoiceStep(fn, options=["left", "right"])`, where `fn` takes `(ctx)`.
 
@@ -95,7 +112,11 @@ class ChoiceStep(Step[str]):
 
     def call(self, workflow: Any, ctx: Any) -> str:
         """Return the option that the function picks. Raises `OptionUnknown`, and what the function raises."""
-        return self._checked(super().call(workflow, ctx), "was answered by")
+        answer = super().call(workflow, ctx)
+        option = self._checked(answer, "was answered by")
+        if isinstance(answer, Chosen):
+            ctx.set(self.name, answer.payload)
+        return option
 
     def default_value(self, ctx: Any) -> Any:
         """Return the option that stands for the answer; UNSET where none was given. Raises `OptionUnknown`."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from flowstate.exceptions import DeclarationInvalid
 from flowstate.workflows import graph, names
@@ -92,7 +92,25 @@ class NoDeclaration:
         raise DeclarationInvalid(message)
 
 
-def declaration_of(cls: type[Any]) -> Declaration | None:
-    """Return what the class itself declares; None for a class without steps and for other classes."""
+class AbstractDeclaration(NoDeclaration):
+    """Stands for the declaration of a class that leaves what some of its steps do to its subclasses."""
+
+    def __init__(self, outline: Declaration) -> None:
+        self.outline: Final = outline
+        """What the class declares but for that."""
+
+    def __get__(self, instance: object, owner: type[Any]) -> NoReturn:
+        names = ", ".join(step.name for step in self.outline.steps if step.abstract)
+        message = (
+            f"{self.outline.label} leaves to a subclass what its steps do ({names}), so it cannot run itself: "
+            "define these methods in one, as (self, ctx)."
+        )
+        raise DeclarationInvalid(message)
+
+
+def outline_of(cls: type[Any]) -> Declaration | None:
+    """Return what the class itself declares, abstract or not; None for a class without steps and for others."""
     found = vars(cls).get("declaration")
+    if isinstance(found, AbstractDeclaration):
+        return found.outline
     return found if isinstance(found, Declaration) else None

@@ -43,13 +43,14 @@ def cycle(graph: Graph) -> tuple[str, ...]:
     if not stuck:
         return ()
     # Each stuck step depends on another stuck one: who follows these must meet a step again.
+    place = {name: index for index, name in enumerate(graph)}
     name = next(name for name in graph if name in stuck)
-    way: list[str] = []
+    way: dict[str, int] = {}
     while name not in way:
-        way.append(name)
+        way[name] = len(way)
         name = next(needed for needed in graph[name] if needed in stuck)
-    circle = way[way.index(name) :]
-    first = min(circle, key=list(graph).index)
+    circle = list(way)[way[name] :]
+    first = min(circle, key=place.__getitem__)
     start = circle.index(first)
     return (*circle[start:], *circle[:start], first)
 

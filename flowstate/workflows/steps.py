@@ -181,6 +181,27 @@ class Step(Generic[Result_co]):
         )
         return copy
 
+    def standing(self, name: str, *, depends_on: DependsOn, retry: Retry | None) -> Self:
+        """Return a copy with the name, the dependencies and the retry that a diagram gives it, not yet bound."""
+        copy = object.__new__(type(self))
+        vars(copy).update(vars(self), name=name, after=depends_on, retry=retry)
+        return copy
+
+    def filled(self, fn: Callable[..., Any]) -> Self:
+        """Return a copy of an abstract step that calls this method, not yet bound; all else is inherited."""
+        copy = object.__new__(type(self))
+        undo = False if self.undo is False else None
+        vars(copy).update(vars(self), fn=fn, after=UNSET, undo=undo, compensation=None)
+        return copy
+
+    def instead_of(self, abstract: Step[Any]) -> Self:
+        """Return this step as it stands over an abstract one: tried like that, unless it says so itself."""
+        if self.retry is not None or abstract.retry is None:
+            return self
+        copy = object.__new__(type(self))
+        vars(copy).update(vars(self), retry=abstract.retry)
+        return copy
+
     def is_copy_of(self, other: Step[Any]) -> bool:
         """Return whether both were written as one step."""
         mine, others = vars(self)["_origin"], vars(other)["_origin"]
@@ -202,6 +223,11 @@ class Step(Generic[Result_co]):
         return self.fn.__get__(instance, owner) if self.takes_self else self.fn
 
     # --- what it is --------------------------------------------------------------------------------
+
+    @property
+    def abstract(self) -> bool:
+        """Whether what it does is left to a subclass: its method is an `@abstractmethod`."""
+        return bool(getattr(self.fn, "__isabstractmethod__", False))
 
     @property
     def external(self) -> bool:

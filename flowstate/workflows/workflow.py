@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from asgiref.sync import sync_to_async
 
 from flowstate import verbs
-from flowstate.exceptions import DeclarationInvalid
+from flowstate.exceptions import DeclarationInvalid, DiagramInvalid
 from flowstate.workflows import mermaid, names
 from flowstate.workflows.assembly import (
     Assembly,
@@ -17,7 +19,7 @@ from flowstate.workflows.assembly import (
     refuse_waiting,
     refuse_wrong_functions,
 )
-from flowstate.workflows.declaration import Declaration, NoDeclaration
+from flowstate.workflows.declaration import AbstractDeclaration, Declaration, NoDeclaration, outline_of
 from flowstate.workflows.functions import refuse_wrong_arity, refuse_wrong_method
 from flowstate.workflows.options import MetaOptions, Options, checked_workflow_name, options_of
 from flowstate.workflows.steps import Step
@@ -68,6 +70,9 @@ class Workflow(metaclass=WorkflowType):
     input: ClassVar[type[Any] | None] = None
     """A serializer class that the input must fit; without one there is no input."""
 
+    diagram: ClassVar[str] = ""
+    """The Mermaid file that draws the workflow, its path from the module; a check compares the two."""
+
     declaration: ClassVar[Declaration]
     """What the class declares. Raises DeclarationInvalid on a class without steps."""
 
@@ -85,13 +90,18 @@ class Workflow(metaclass=WorkflowType):
         refuse_wrong_functions(cls, label, steps)
         refuse_waiting(label, meta, steps)
         path, importable = names.path_of(cls), names.importable(cls)
-        cls.declaration = Declaration(
+        declaration = Declaration(
             label=label,
             steps=steps,
             meta=meta,
             hooks=frozenset(hook for hook in HOOKS if getattr(cls, hook) is not getattr(Workflow, hook)),
             importable=importable and meta.name == path,
         )
+        if any(step.abstract for step in steps):
+            abstract: Any = AbstractDeclaration(declaration)
+            cls.declaration = abstract
+            return
+        cls.declaration = declaration
         if importable and meta.name != path:
             names.hold(meta.name, cls)
 
@@ -146,8 +156,32 @@ class Workflow(metaclass=WorkflowType):
 
     @classmethod
     def to_mermaid(cls) -> str:
-        """Return the steps and what they wait for as a Mermaid diagram."""
-        return mermaid.write(mermaid.drawn(cls.declaration))
+        """Return the steps and what they wait for as a Mermaid diagram, a state diagram where there are choices."""
+        return mermaid.write(mermaid.drawn(outline_of(cls) or cls.declaration))
+
+    @classmethod
+    def from_mermaid(
+        cls,
+        drawn: str | Path,
+        steps: Mapping[str, mermaid.Given],
+        *,
+        name: str | None = None,
+        **meta: Unpack[MetaOptions],
+    ) -> type[Self]:
+        """Return a workflow class as a diagram draws it, given by its text or path, after the steps of `cls`.
+
+        `steps` has for each step of the diagram a function `(ctx)` or a step; `name` is that of the workflow where
+        it is not the diagram's title. What is drawn without any effect is warned of. Raises DiagramInvalid, and
+        DeclarationInvalid as `from_steps` does.
+        """
+        plan = mermaid.planned(mermaid.read(mermaid.text_of(drawn)))
+        name = name or mermaid.class_name(plan.title)
+        if not name:
+            message = "The diagram has no title, so give the workflow a name=."
+            raise DiagramInvalid(message)
+        for remark in plan.remarks:
+            warnings.warn(remark, stacklevel=2)
+        return cls.from_steps(name, mermaid.bound(plan, steps, f"Workflow {name!r}"), **meta)
 
     # --- hooks: what a subclass may define; one that raises is logged and changes no outcome -----
 

@@ -12,7 +12,7 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 
 # "In `shop/models.py`:" just above a block says where the block belongs.
-_FILE = re.compile(r"`([\w/]+\.py)`[^`]*:$")
+_FILE = re.compile(r"`([\w/]+\.(?:py|mmd))`[^`]*:$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ def blocks_of(page: Path) -> Iterator[Block]:
             if line.strip() != "```":
                 inside.append(line)
                 continue
-            found = _FILE.search(said) if fence in {"python"} else None
+            found = _FILE.search(said) if fence in {"python", "mermaid"} else None
             text = "\n".join(inside) + "\n"
             file = found.group(1) if found else ""
             yield Block(page=page, language=fence, text=text, line=opened, file=file)

@@ -14,7 +14,7 @@ OWN_TESTS = {
     ROOT / "docs" / "guide" / "production.md",  # test_production.py
 }
 RUN = {"python", "pycon"}
-SHOWN = {"console", "http", "json", "text"}
+SHOWN = {"console", "http", "json", "mermaid", "text"}
 
 
 def has_samples(page: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import pytest
@@ -137,6 +138,18 @@ def test_steps_that_cannot_be_a_workflow_are_an_error() -> None:
 def test_serializers_are_looked_up_too() -> None:
     with bound(Keeper, wave=plain(input="nowhere.Input"), bow=plain(output=Keeper)):
         assert ids(check_bindings(), Keeper) == ["flowstate.E003", "flowstate.E004"]
+
+
+def test_a_workflow_with_abstract_steps_is_an_error() -> None:
+    class Outline(Workflow):
+        @step
+        @abstractmethod
+        def first(self, ctx: Any) -> None: ...
+
+    with bound(Keeper, wave=Action(Outline, rules=[allow_any])):
+        found = [message.msg for message in check_bindings() if message.obj is Keeper]
+
+    assert found == ["The workflow of the action 'wave' does not say what its abstract steps do (first)."]
 
 
 def test_a_workflow_without_steps_is_an_error() -> None:

@@ -1,10 +1,13 @@
 """Workflows as Mermaid diagrams.
 
-`diagram` holds the values; `drawing` makes them of a declaration and `writing` text of them.
+`diagram` holds the values. Out: `drawing` makes them of a declaration, `writing` makes text of them. In: `reading`
+makes them of text, with `states` and `flowchart` for what the two diagrams can say; `plan` says what they mean,
+`binding` makes steps of that, `drift` compares it with a class.
 """
 
 from __future__ import annotations
 
+from flowstate.workflows.mermaid.binding import Given, bound, text_of
 from flowstate.workflows.mermaid.diagram import (
     TERMINAL,
     Diagram,
@@ -16,6 +19,11 @@ from flowstate.workflows.mermaid.diagram import (
     shape_of,
 )
 from flowstate.workflows.mermaid.drawing import drawn
+from flowstate.workflows.mermaid.drift import differences
+from flowstate.workflows.mermaid.plan import Need, Plan, PlannedStep, planned
+from flowstate.workflows.mermaid.reading import read
+from flowstate.workflows.mermaid.retries import text_of as retry_text
+from flowstate.workflows.mermaid.wording import class_name, snake_case
 from flowstate.workflows.mermaid.writing import write
 
 __all__ = [
@@ -23,10 +31,22 @@ __all__ = [
     "Diagram",
     "Direction",
     "Edge",
+    "Given",
     "Grammar",
+    "Need",
     "Node",
+    "Plan",
+    "PlannedStep",
     "Shape",
+    "bound",
+    "class_name",
+    "differences",
     "drawn",
+    "planned",
+    "read",
+    "retry_text",
     "shape_of",
+    "snake_case",
+    "text_of",
     "write",
 ]

@@ -91,4 +91,5 @@ def _meant(found: re.Match[str]) -> str:
 
 
 def _character(code: int) -> str:
-    return chr(code) if code <= 0x10FFFF else ""
+    # Half of a pair of UTF-16 is no character, and could not be written to a file.
+    return "" if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF else chr(code)

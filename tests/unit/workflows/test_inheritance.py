@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flowstate import Retry, Step, UpdateStep, Workflow, step
-from flowstate.workflows.declaration import declaration_of
+from flowstate.workflows.declaration import outline_of
 from tests.unit.workflows.refusals import flow_of, free, nothing, refused
 
 
@@ -290,7 +290,7 @@ def test_a_class_without_steps_is_a_parent_and_says_so_when_asked_for_more() -> 
     class Flow(Base):
         only = free()
 
-    assert declaration_of(Base) is None
+    assert outline_of(Base) is None
     assert Flow.declaration.meta.timeout == 5
     assert refused(lambda: Base.declaration).endswith(
         "Base has no steps, so it can be a parent of workflows but not run: "

@@ -8,30 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowstate import CreateStep, Step, Workflow
+from flowstate import ChoiceStep, CreateStep, Step, Workflow
 from flowstate.workflows.mermaid import Diagram, Direction, Edge, Grammar, Node, Shape, shape_of, write
 from flowstate.workflows.mermaid.escaping import read_name, read_text, written_name, written_text
 from flowstate.workflows.steps import Kind
+from tests.unit.workflows.mermaid.diagrams import HOSTILE, names, texts
 from tests.unit.workflows.refusals import free, nothing
-
-HOSTILE = [
-    'a"]; click a "javascript:alert(1)"',
-    '%%{init: {"securityLevel": "loose"}}%%',
-    "a\nclick a callback",
-    "a\r\n    b --> c",
-    "</text><script>alert(1)</script>",
-    "]] --> b; style a fill:#f00",
-    "#59; #quot; &#34; &lt;br&gt;",
-    "end note\nsubgraph x",
-    "|b| --> c",
-    "\\n <br/> `md` $$x$$",
-    " spaces around ",
-]
-
-texts = st.text(max_size=40) | st.sampled_from(HOSTILE)
-names = st.from_regex(r"(?!__)[^\W\d][\w-]{0,15}", fullmatch=True) | st.sampled_from(
-    ["end", "End", "class", "_self", "graph", "a--b", "_0x41_", "a_0x5f_0x", "naïve", "x", "o", "note"]
-)
 
 
 class Checkout(Workflow):
@@ -92,6 +74,23 @@ def test_a_name_that_mermaid_would_read_as_something_else_is_written_in_code() -
         "    _0x65_nd --> a_0x2d_b\n"
         "    a_0x2d_b --> na_0xef_ve\n"
         "    na_0xef_ve --> ende\n"
+    )
+
+
+def test_the_node_of_a_choice_is_named_like_no_step() -> None:
+    decide = ChoiceStep(lambda ctx: "left", options=["left", "right"], name="decide")
+    steps = [decide, Step("decide_choice", nothing, depends_on=decide["left"])]
+
+    assert Workflow.from_steps("taken", steps).to_mermaid() == (
+        "stateDiagram-v2\n"
+        "    decide\n"
+        "    state decide_choice_ <<choice>>\n"
+        "    decide_choice\n"
+        "    [*] --> decide\n"
+        "    decide --> decide_choice_\n"
+        "    decide_choice_ --> decide_choice : left\n"
+        "    decide_choice_ --> [*] : right\n"
+        "    decide_choice --> [*]\n"
     )
 
 
