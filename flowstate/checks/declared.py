@@ -43,7 +43,7 @@ def bound_workflows() -> Iterator[tuple[BoundAction, type[Workflow]]]:
 def workflows() -> list[type[Workflow]]:
     """Return the workflows of all actions, and the loaded ones that the modules of installed apps define."""
     bound = (workflow for _action, workflow in bound_workflows())
-    loaded = (workflow for workflow in _subclasses(Workflow) if _is_of_an_app(workflow))
+    loaded = (workflow for workflow in subclasses(Workflow) if _is_of_an_app(workflow))
     return list(dict.fromkeys([*bound, *loaded]))
 
 
@@ -53,7 +53,8 @@ def _is_of_an_app(workflow: type[Workflow]) -> bool:
     return declaration is not None and declaration.findable and is_installed(workflow.__module__)
 
 
-def _subclasses(workflow: type[Workflow]) -> Iterator[type[Workflow]]:
+def subclasses(workflow: type[Workflow]) -> Iterator[type[Workflow]]:
+    """Yield the loaded classes that derive from a workflow, directly or not, abstract ones too."""
     for child in workflow.__subclasses__():
         yield child
-        yield from _subclasses(child)
+        yield from subclasses(child)

@@ -45,6 +45,10 @@ class StepRunQuerySet(BranchVerbs, WaitVerbs, models.QuerySet["StepRun"]):
         first = runs.values("pk")[:1]
         return self.filter(run_id=first).select_related("run").order_by("seq")
 
+    def of_live_runs(self) -> Self:
+        """Return the steps of the runs that have not ended, found by the index of their wake-ups."""
+        return self.filter(run__wake_at__isnull=False)
+
     def due(self) -> Self:
         """Return the steps that may be claimed now."""
         return self.filter(status=StepStatus.READY, wake_at__lte=DbNow())

@@ -182,11 +182,13 @@ def test_every_message_has_an_id_of_ours_and_a_hint(settings: Any) -> None:
     assert all(str(message.id).startswith("flowstate.") and message.hint for message in found)
 
 
+@pytest.mark.django_db
 def test_the_command_fails_on_an_error() -> None:
     with bound(Keeper, wave=plain(rules=[])), pytest.raises(SystemCheckError, match=r"flowstate\.E001"):
         call_command("flowstate_check", stdout=StringIO(), stderr=StringIO())
 
 
+@pytest.mark.django_db
 def test_the_command_looks_at_production_only_when_asked(production: Celery) -> None:
     production.conf.update(broker_url="memory://")
     out = StringIO()
@@ -198,6 +200,7 @@ def test_the_command_looks_at_production_only_when_asked(production: Celery) -> 
     assert "no issues" in out.getvalue()
 
 
+@pytest.mark.django_db
 def test_the_fail_level_can_be_chosen(production: Celery) -> None:
     production.conf.update(broker_url="memory://")
 
