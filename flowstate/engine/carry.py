@@ -25,7 +25,6 @@ from flowstate.engine.waiting import settle_waits, something_came
 from flowstate.exceptions import StepUnknown, WorkflowUnknown
 from flowstate.models import Run, RunStatus, StepRun, StepStatus, WaitingFor
 from flowstate.models.clock import host_now
-from flowstate.models.run_verbs import RunQuerySet
 
 logger = logging.getLogger("flowstate.carrier")
 
@@ -53,22 +52,23 @@ def drain(queue: str, *, wake_next: Callable[[], None], stopping: Callable[[], b
     step if there is more to do, so that others join in and a long step holds nobody up, and at the end.
     """
     using = router.db_for_write(Run)
+    steps, queues = StepRun.objects.using(using), _served(queue)
     until = time.monotonic() + SLICE
     taken: set[UUID] = set()
     while not stopping() and time.monotonic() < until:
-        rows = list(StepRun.objects.using(using).of_next_run(_due(queue, using)))
+        rows = steps.of_next_run(queues)
         if not rows:
             return len(taken)
-        if not taken and _due(queue, using)[1:2].exists():
+        if not taken and len(steps.due_runs(queues, limit=2)) == 2:
             wake_next()
         _take_next(rows, queue, using, taken)
     wake_next()
     return len(taken)
 
 
-def _due(queue: str, using: str) -> RunQuerySet:
-    unnamed = [""] if queue == settings().default_queue else []
-    return Run.objects.using(using).due_for([queue, *unnamed])
+def _served(queue: str) -> list[str]:
+    """Return how steps name the queue; those that name none wait in the default one."""
+    return [queue, ""] if queue == settings().default_queue else [queue]
 
 
 def _take_next(rows: list[StepRun], queue: str, using: str, taken: set[UUID]) -> None:
@@ -140,7 +140,7 @@ def _claim(execution: Execution, row: StepRun, *, celery_task_id: str = "") -> b
     lease = execution.lease(execution.step(row.name))
     rows = execution.step_runs
     try:
-        if not rows.claim_due(row.pk, lease=lease, celery_task_id=celery_task_id):
+        if not rows.claim_due(row.pk, attempt=row.attempt, lease=lease, celery_task_id=celery_task_id):
             return False
     except DatabaseError as err:
         if not is_contention(err):

@@ -246,7 +246,7 @@ def _claimed(execution: Execution, row: StepRun, seen: StepStatus) -> StepRun | 
     rows = execution.step_runs
     lease = execution.lease(execution.step(row.name))
     won = (
-        rows.claim_due(row.pk, lease=lease)
+        rows.claim_due(row.pk, attempt=row.attempt, lease=lease)
         if seen == StepStatus.READY
         else rows.claim(row.pk, seen=seen, attempt=row.attempt, lease=lease)
     )

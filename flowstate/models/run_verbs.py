@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
-from django.db.models import OuterRef, Prefetch, Q, Subquery
+from django.db.models import Prefetch, Q
 
 from flowstate.actions.registry import all_actions
 from flowstate.actions.system import SYSTEM
 from flowstate.models.clock import FAR_FUTURE, DbNow, host_now
 from flowstate.models.statements import Move, insert, move
-from flowstate.models.statuses import ENDED, LIVE, RunStatus, StepStatus, WaitingFor
+from flowstate.models.statuses import ENDED, LIVE, RunStatus, WaitingFor
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,19 +39,6 @@ class RunQuerySet(models.QuerySet["Run"]):
     def due(self) -> Self:
         """Return the runs that somebody should look at now, the longest waiting first."""
         return self.filter(wake_at__lte=DbNow()).order_by("wake_at")
-
-    def due_for(self, queues: Collection[str]) -> Self:
-        """Return the runs with work for a worker that serves these queues now, the longest waiting first.
-
-        A run whose step is in somebody's hands is not among them, early as its wake-up may be.
-        """
-        steps = self.model._meta.get_field("step_runs").related_model
-        ready = steps._base_manager.filter(
-            run=OuterRef("pk"), status=StepStatus.READY, wake_at__lte=DbNow(), queue__in=queues
-        )
-        # A scalar subquery: PostgreSQL would answer an EXISTS below an OR by hashing the whole table of steps.
-        due = self.due().alias(ready_step=Subquery(ready.values("pk")[:1]))
-        return due.filter(Q(status=RunStatus.COMPENSATING) | Q(ready_step__isnull=False))
 
     def due_in_order(self, order: str) -> Self:
         """Return the runs that are due, "oldest", "newest" or in "random" order."""

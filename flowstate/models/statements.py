@@ -1,4 +1,4 @@
-"""The journal's hottest statements as constant SQL; nowhere else does flowstate write SQL by hand.
+"""The journal's hottest writes as constant SQL; but for `next_run`, nothing else is written by hand.
 
 The ORM builds every statement anew, which costs more than the database takes to carry it out. Here the
 pieces are built once per kind of database from the models' `_meta`, so that names follow the models; values

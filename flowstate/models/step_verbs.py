@@ -12,6 +12,7 @@ from django.db.models import F, Q
 
 from flowstate.models.branch_verbs import BranchVerbs
 from flowstate.models.clock import DbNow, host_now
+from flowstate.models.next_run import due_run_ids, steps_of_next_run
 from flowstate.models.processes import own_name
 from flowstate.models.statements import Move, insert, move, move_both
 from flowstate.models.statuses import UNSTARTED, Compensation, StepStatus
@@ -20,7 +21,6 @@ from flowstate.models.wait_verbs import WaitVerbs
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from flowstate.models.run import Run
     from flowstate.models.step_run import StepRun
 
 
@@ -40,10 +40,13 @@ class StepRunQuerySet(BranchVerbs, WaitVerbs, models.QuerySet["StepRun"]):
         """Return the steps of one run in their order."""
         return self.filter(run_id=run_id).order_by("seq")
 
-    def of_next_run(self, runs: models.QuerySet[Run]) -> Self:
-        """Return the steps of the first of these runs, with the run itself; one statement."""
-        first = runs.values("pk")[:1]
-        return self.filter(run_id=first).select_related("run").order_by("seq")
+    def due_runs(self, queues: Sequence[str], *, limit: int) -> list[UUID]:
+        """Return up to `limit` runs with work for a worker of these queues now, the longest waiting first."""
+        return due_run_ids(self, queues, limit=limit)
+
+    def of_next_run(self, queues: Sequence[str]) -> list[StepRun]:
+        """Return the steps of the first such run, with the run itself; none where nothing is due."""
+        return steps_of_next_run(self, queues)
 
     def of_live_runs(self) -> Self:
         """Return the steps of the runs that have not ended, found by the index of their wake-ups."""
@@ -73,21 +76,14 @@ class StepRunQuerySet(BranchVerbs, WaitVerbs, models.QuerySet["StepRun"]):
         """Take a step for `lease` seconds, raising its fencing token above `attempt`, the one seen."""
         return move(self, _claiming(Claim(pk=pk, attempt=attempt, lease=lease), seen))
 
-    def claim_due(self, pk: int, *, lease: float, celery_task_id: str = "") -> bool:
-        """Take a step that is ready and whose time has come, whatever its token; for lone messages.
+    def claim_due(self, pk: int, *, attempt: int, lease: float, celery_task_id: str = "") -> bool:
+        """Take a step that is ready and whose time has come, raising its token above `attempt`, the one seen.
 
         The run's status need not be asked: whoever stops a run cancels its ready steps in the same commit.
         """
-        return self._move(
-            self.filter(pk=pk, status=StepStatus.READY, wake_at__lte=DbNow()),
-            status=StepStatus.RUNNING,
-            attempt=F("attempt") + 1,
-            lease_until=DbNow(lease),
-            claimed_by=own_name(),
-            wake_at=None,
-            started_at=host_now(),
-            celery_task_id=celery_task_id,
-        )
+        claiming = _claiming(Claim(pk=pk, attempt=attempt, lease=lease), StepStatus.READY)
+        becomes = {**claiming.becomes, "celery_task_id": celery_task_id}
+        return move(self, Move(pk, {**claiming.seen, "wake_at": DbNow()}, becomes))
 
     def claim_all(self, run_id: UUID, *, lease: float) -> int:
         """Take all steps of an atomic run that have not started, for `lease` seconds; return how many."""

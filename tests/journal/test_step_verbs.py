@@ -26,7 +26,11 @@ FORWARD: dict[str, tuple[StepStatus, Verb, StepStatus]] = {
         lambda row: rows.claim(row.pk, seen=StepStatus.BLOCKED, attempt=row.attempt, lease=9),
         StepStatus.RUNNING,
     ),
-    "claim_due": (StepStatus.READY, lambda row: rows.claim_due(row.pk, lease=9), StepStatus.RUNNING),
+    "claim_due": (
+        StepStatus.READY,
+        lambda row: rows.claim_due(row.pk, attempt=row.attempt, lease=9),
+        StepStatus.RUNNING,
+    ),
     "make_ready": (StepStatus.BLOCKED, lambda row: rows.make_ready(row.pk), StepStatus.READY),
     "finish": (
         StepStatus.RUNNING,
@@ -202,7 +206,7 @@ def test_a_claim_holds_for_its_lease_and_clears_the_alarm() -> None:
     row = a_step()
     before = db_now("default")
 
-    rows.claim_due(row.pk, lease=30)
+    rows.claim_due(row.pk, attempt=row.attempt, lease=30)
 
     row = fresh(row)
     assert row.lease_until is not None
@@ -215,7 +219,7 @@ def test_a_step_is_not_claimed_before_its_time() -> None:
     """I26."""
     row = a_step(wake_at=DbNow(30))
 
-    assert not rows.claim_due(row.pk, lease=9)
+    assert not rows.claim_due(row.pk, attempt=row.attempt, lease=9)
     assert not rows.due().exists()
 
 
