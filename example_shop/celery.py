@@ -12,6 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_shop.settings")
 
 app = Celery("example_shop")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf["CELERY_DB_REUSE_MAX"] = 1000  # else Celery closes the connections before and after every task
 app.autodiscover_tasks()
 
 

@@ -1,4 +1,8 @@
-"""Celery as the carrier: three tasks, whose messages carry ids and nothing else."""
+"""Celery as the carrier: three tasks, whose messages carry ids and nothing else.
+
+Each begins as a request of Django's does, without connections that are broken or too old: Celery, told by
+CELERY_DB_REUSE_MAX to keep connections, does not ask whether they still work.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ from typing import Any
 
 from celery import Task, shared_task
 from celery.worker import state
+
+from django.db import close_old_connections
 
 from flowstate.carriers.wakeups import wakeups
 from flowstate.conf import settings
@@ -18,6 +24,7 @@ MAX_COUNTDOWN = 60.0
 @shared_task(name="flowstate.drain", bind=True, ignore_result=True)
 def drain(task: Task[Any, Any], queue: str) -> int:
     """Work on what is due for a queue."""
+    close_old_connections()
     wakeups().clear(queue)
     return carry.drain(queue, wake_next=lambda: CeleryCarrier().wake(queue=queue), stopping=_stopping)
 
@@ -25,12 +32,14 @@ def drain(task: Task[Any, Any], queue: str) -> int:
 @shared_task(name="flowstate.run", bind=True, ignore_result=True)
 def run(task: Task[Any, Any], run_id: str) -> str:
     """Work on a run, if there is something to do."""
+    close_old_connections()
     return carry.carry_run(run_id, queue=_queue_of(task))
 
 
 @shared_task(name="flowstate.step", bind=True, ignore_result=False)
 def step(task: Task[Any, Any], step_run_id: int) -> str:
     """Take one step, if it is due; the stored result is linked from the step."""
+    close_old_connections()
     return carry.carry_step(step_run_id, queue=_queue_of(task), celery_task_id=str(task.request.id))
 
 

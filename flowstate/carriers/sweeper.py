@@ -14,7 +14,7 @@ from django.db import connections, router
 
 from flowstate.conf import settings
 from flowstate.engine.recover import end_leases_of_the_gone
-from flowstate.engine.sweep import sweep
+from flowstate.engine.sweep import Patience, sweep
 from flowstate.models import Run
 
 logger = logging.getLogger("flowstate.sweep")
@@ -34,6 +34,7 @@ class Sweeper(bootsteps.StartStopStep):
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._children: set[int] = set()
+        self._patience = Patience()
 
     def start(self, parent: Any) -> None:
         """Begin to sweep."""
@@ -54,7 +55,7 @@ class Sweeper(bootsteps.StartStopStep):
             try:
                 if somebody_died:
                     end_leases_of_the_gone(router.db_for_write(Run))
-                sweep()
+                sweep(patience=self._patience)
             except Exception:
                 logger.exception("A sweep failed; the next one comes.")
             finally:

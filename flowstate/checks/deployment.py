@@ -103,3 +103,10 @@ def _workers(celery: Any) -> Iterator[checks.Warning]:
             hint="Set CELERY_WORKER_PREFETCH_MULTIPLIER = 1.",
             id="flowstate.W026",
         )
+    if not celery.get("CELERY_DB_REUSE_MAX"):
+        yield checks.Warning(
+            "Celery closes the database connections before and after every task: opening them anew takes longer "
+            "than most runs.",
+            hint='Set app.conf["CELERY_DB_REUSE_MAX"] = 1000 beside your Celery app, after config_from_object.',
+            id="flowstate.W028",
+        )

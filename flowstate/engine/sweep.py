@@ -7,21 +7,23 @@ number of sweepers may run at once, and none needs to be the only one: each writ
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
 from django.db import DatabaseError, router
 
+from flowstate.conf import settings
 from flowstate.engine.blocks import flush, in_transaction
 from flowstate.engine.decide import Advance, decide
 from flowstate.engine.execution import Execution
-from flowstate.engine.handover import publish_run
+from flowstate.engine.handover import publish_run, wake_now
 from flowstate.engine.loading import load
 from flowstate.engine.look import lock_run, look
 from flowstate.engine.recover import recover
 from flowstate.engine.waiting import settle_waits
 from flowstate.exceptions import StepUnknown, WorkflowUnknown
-from flowstate.models import Run, RunStatus
+from flowstate.models import Run, RunStatus, StepRun
 
 logger = logging.getLogger("flowstate.sweep")
 
@@ -31,11 +33,37 @@ REPUBLISH_AFTER = 10.0
 """Seconds that a published run is left to the workers before it is published again."""
 
 
-def sweep(*, limit: int = 100, order: Order = "oldest") -> int:
-    """Take up to `limit` runs that are due and publish them; return how many. One statement when idle."""
+@dataclass(slots=True)
+class Patience:
+    """What lets a sweeper that goes on leave queued runs to the workers until its next sweep.
+
+    Taking up one by one what only waits for its turn would be work that the workers do anyway, and would put
+    it behind what came later.
+    """
+
+    left: set[UUID] = field(default_factory=set)
+    """The runs that the last sweep has left to the workers."""
+
+    def leave(self, due: list[UUID], using: str) -> set[UUID]:
+        """Wake the queues of the runs that are merely queued, and return those; none of them twice in a row."""
+        queued = StepRun.objects.using(using).queues_of_queued(due)
+        self.left = queued.keys() - self.left
+        for queue in {queue for run_id in self.left for queue in queued[run_id]}:
+            wake_now(queue or settings().default_queue)
+        return self.left
+
+
+def sweep(*, limit: int = 100, order: Order = "oldest", patience: Patience | None = None) -> int:
+    """Take up to `limit` runs that are due and publish them; return how many were due. One statement when idle.
+
+    With `patience`, what is merely queued is left to the workers of its queues at first, who are woken.
+    """
     using = router.db_for_write(Run)
     due = list(Run.objects.using(using).due_in_order(order).values_list("pk", flat=True)[:limit])
+    left = patience.leave(due, using) if patience and due else set()
     for run_id in due:
+        if run_id in left:
+            continue
         try:
             _take_up(run_id, using)
         except DatabaseError:

@@ -15,7 +15,7 @@ from flowstate.models.clock import DbNow, host_now
 from flowstate.models.next_run import due_run_ids, steps_of_next_run
 from flowstate.models.processes import own_name
 from flowstate.models.statements import Move, insert, move, move_both
-from flowstate.models.statuses import UNSTARTED, Compensation, StepStatus
+from flowstate.models.statuses import UNSTARTED, Compensation, RunStatus, StepStatus
 from flowstate.models.wait_verbs import WaitVerbs
 
 if TYPE_CHECKING:
@@ -59,6 +59,21 @@ class StepRunQuerySet(BranchVerbs, WaitVerbs, models.QuerySet["StepRun"]):
     def due_in(self, run_id: UUID) -> Self:
         """Return the steps of one run that may be claimed now."""
         return self.due().filter(run_id=run_id)
+
+    def queues_of_queued(self, run_ids: Collection[UUID]) -> dict[UUID, set[str]]:
+        """Return those of the runs that only wait for a worker, with the queues in which they do.
+
+        Nothing else is due in them: no lease is over, no wait has ended, no deadline has passed.
+        """
+        steps = self.filter(run_id__in=run_ids)
+        late = Q(run__deadline_at__lte=DbNow()) | ~Q(run__status=RunStatus.RUNNING)
+        over = Q(lease_until__lte=DbNow()) | Q(status=StepStatus.WAITING, wake_at__lte=DbNow())
+        others = set(steps.filter(late | over).values_list("run_id", flat=True))
+        found: dict[UUID, set[str]] = {}
+        for run_id, queue in steps.due().values_list("run_id", "queue"):
+            if run_id not in others:
+                found.setdefault(run_id, set()).add(queue)
+        return found
 
     def insert(self, rows: Sequence[StepRun]) -> None:
         """Insert the steps of a new run and give them their keys."""

@@ -49,6 +49,7 @@ def celery() -> Iterator[Celery]:
         accept_content=["json"],
         result_accept_content=["json"],
     )
+    app.conf["CELERY_DB_REUSE_MAX"] = 1000
     yield app
     app.close()
     before.set_current()
@@ -136,6 +137,7 @@ def test_good_settings_for_production_are_not_spoken_of(production: Celery) -> N
         ({"task_always_eager": True}, "flowstate.W023"),
         ({"result_backend": None}, "flowstate.W025"),
         ({"worker_prefetch_multiplier": 4}, "flowstate.W026"),
+        ({"CELERY_DB_REUSE_MAX": None}, "flowstate.W028"),
     ],
     ids=repr,
 )

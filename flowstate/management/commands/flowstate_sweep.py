@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from flowstate.conf import settings
-from flowstate.engine.sweep import sweep
+from flowstate.engine.sweep import Patience, sweep
 
 
 class Command(BaseCommand):
@@ -25,8 +25,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Sweep once, or every FLOWSTATE["SWEEP_INTERVAL"] seconds."""
+        patience = Patience() if options["loop"] else None
         while True:
-            taken = sweep(limit=options["limit"], order=options["order"])
+            taken = sweep(limit=options["limit"], order=options["order"], patience=patience)
             if taken or not options["loop"]:
                 self.stdout.write(f"{taken} runs were due.")
             if not options["loop"]:
