@@ -63,7 +63,7 @@ class Suite:
         return [str(path) for path in paths if path.is_file() or any(path.rglob("test_*.py"))]
 
 
-UNIT = Suite(name="unit", paths=("tests/unit", "tests/test_house.py"), database="none")
+UNIT = Suite(name="unit", paths=("tests/unit", "tests/test_house.py"), database="none", workers=2)
 ON_ALL = ("tests/journal", "tests/engine", "tests/carriers", "tests/scenarios", "tests/growth/test_counts.py")
 SUITES = [
     Suite(name="sqlite", paths=(*ON_ALL, "tests/surfaces"), workers=2),

@@ -24,8 +24,8 @@ from flowstate.engine.look import Next, lock_run, look, proceed
 from flowstate.engine.time_limit import TimeLimit, time_limit
 from flowstate.exceptions import StepInterrupted, StepTimeout
 from flowstate.models import Compensation, EventKind, RunEvent, StepRun, StepStatus
+from flowstate.models.claim import Claim
 from flowstate.models.clock import host_now
-from flowstate.models.step_verbs import Claim
 from flowstate.workflows.policies import Retry
 from flowstate.workflows.steps import Step
 

@@ -20,8 +20,8 @@ from flowstate.engine.hooks import announce, announce_end
 from flowstate.engine.outputs import output_of, record_problem
 from flowstate.exceptions import RunTimeout
 from flowstate.models import Compensation, RunStatus, StepRun, StepStatus, WaitingFor
+from flowstate.models.claim import Claim
 from flowstate.models.clock import FAR_FUTURE, DbNow, host_now
-from flowstate.models.step_verbs import Claim
 from flowstate.workflows.steps import Kind
 
 WAITED_FOR = {Kind.DELAY: WaitingFor.TIME}

@@ -112,7 +112,7 @@ class Migration(migrations.Migration):
                 ('compensation_error', models.JSONField(blank=True, null=True, verbose_name="compensation's error")),
                 ('compensation_started_at', models.DateTimeField(blank=True, null=True, verbose_name='compensation started')),
                 ('compensation_ended_at', models.DateTimeField(blank=True, null=True, verbose_name='compensation ended')),
-                ('run', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='step_runs', to='flowstate.run')),
+                ('run', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='step_runs', to='flowstate.run')),
             ],
             options={
                 'verbose_name': 'step run',

@@ -336,6 +336,7 @@ _STEPS = (
             | Q(compensation_attempt__lt=F("compensation_failures") + F("compensation_lost"))
         ),
     ),
+    _of_step("I27", "is of a run that is not there", ~Q(Exists(Run.objects.filter(pk=OuterRef("run_id"))))),
     _of_step(
         "I27",
         "was skipped, but says neither by which condition nor for which branch",

@@ -1,9 +1,8 @@
-"""The verbs of steps: every way the status of a step and of its compensation may change."""
+"""The verbs of steps: every way the status of a step may change; undoing and waiting stand beside."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
@@ -11,11 +10,13 @@ from django.db import connections, models
 from django.db.models import F, Q
 
 from flowstate.models.branch_verbs import BranchVerbs
+from flowstate.models.claim import Claim
 from flowstate.models.clock import DbNow, host_now
+from flowstate.models.compensation_verbs import CompensationVerbs
 from flowstate.models.next_run import due_run_ids, steps_of_next_run
 from flowstate.models.processes import own_name
 from flowstate.models.statements import Move, insert, move, move_both
-from flowstate.models.statuses import UNSTARTED, Compensation, RunStatus, StepStatus
+from flowstate.models.statuses import UNSTARTED, RunStatus, StepStatus
 from flowstate.models.wait_verbs import WaitVerbs
 
 if TYPE_CHECKING:
@@ -24,16 +25,7 @@ if TYPE_CHECKING:
     from flowstate.models.step_run import StepRun
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """What is to be claimed: a row, above which token, for how many seconds."""
-
-    pk: int
-    attempt: int
-    lease: float
-
-
-class StepRunQuerySet(BranchVerbs, WaitVerbs, models.QuerySet["StepRun"]):
+class StepRunQuerySet(BranchVerbs, CompensationVerbs, WaitVerbs, models.QuerySet["StepRun"]):
     """Filters, and the verbs: one compare-and-set UPDATE each, which returns whether it won."""
 
     def for_run(self, run_id: UUID) -> Self:
@@ -133,11 +125,6 @@ class StepRunQuerySet(BranchVerbs, WaitVerbs, models.QuerySet["StepRun"]):
         rows = self.filter(pk=pk, status=StepStatus.RUNNING, attempt=attempt)
         return self._move(rows, lease_until=DbNow(lease))
 
-    def extend_compensation_lease(self, pk: int, *, attempt: int, lease: float) -> bool:
-        """Let a claim on an undoing hold for another `lease` seconds from now."""
-        rows = self.filter(pk=pk, compensation=Compensation.RUNNING, compensation_attempt=attempt)
-        return self._move(rows, lease_until=DbNow(lease))
-
     def retry_now(self, pk: int, *, attempt: int, lease: float, uncertain: bool) -> bool:
         """Count a failure and claim the step again at once, under the next token."""
         return self._move(
@@ -199,141 +186,13 @@ class StepRunQuerySet(BranchVerbs, WaitVerbs, models.QuerySet["StepRun"]):
         """Return the steps of a run whose claim, on them or on their undoing, is over."""
         return self.for_run(run_id).filter(lease_until__lte=DbNow())
 
-    # --- undoing -------------------------------------------------------------------------------
-
-    def claim_compensation(self, pk: int, *, attempt: int, lease: float) -> bool:
-        """Take the undoing of a step for `lease` seconds."""
-        return move(self, _claiming_undoing(Claim(pk=pk, attempt=attempt, lease=lease)))
-
-    def undo_in_place(self, pk: int, *, attempt: int, at: datetime) -> bool:
-        """Record an inverse that this very transaction carries out: claim and finish in one."""
-        becomes = {
-            "compensation": Compensation.DONE,
-            "compensation_attempt": attempt + 1,
-            "compensation_ended_at": at,
-            "wake_at": None,
-        }
-        seen = {"compensation": Compensation.PENDING, "compensation_attempt": attempt}
-        return move(self, Move(pk, seen, becomes))
-
-    def fail_in_place(self, pk: int, *, attempt: int, error: dict[str, Any]) -> bool:
-        """Record that an inverse could not be carried out."""
-        return self._move(
-            self.filter(pk=pk, compensation=Compensation.PENDING, compensation_attempt=attempt),
-            compensation=Compensation.FAILED,
-            compensation_attempt=F("compensation_attempt") + 1,
-            compensation_failures=F("compensation_failures") + 1,
-            compensation_error=error,
-            compensation_ended_at=host_now(),
-            wake_at=None,
+    def stop_unstarted(self, run_id: UUID) -> int:
+        """Cancel what has not started; a step whose effect is in doubt becomes unknown. Return how many."""
+        stopped = Case(
+            When(uncertain=True, then=Value(StepStatus.UNKNOWN)), default=Value(StepStatus.CANCELLED)
         )
-
-    def waive_in_place(self, pk: int, *, attempt: int, error: dict[str, Any]) -> bool:
-        """Record that an inverse met a conflict, and that the step stays as it is then."""
-        return self._move(
-            self.filter(pk=pk, compensation=Compensation.PENDING, compensation_attempt=attempt),
-            compensation=Compensation.WAIVED,
-            compensation_attempt=F("compensation_attempt") + 1,
-            compensation_error=error,
-            compensation_ended_at=host_now(),
-            wake_at=None,
-        )
-
-    def finish_compensation(self, pk: int, *, attempt: int, at: datetime) -> bool:
-        """Record that a claimed undoing succeeded."""
-        return move(self, _finishing_undoing(pk, attempt, at))
-
-    def finish_and_claim_compensation(
-        self, pk: int, *, attempt: int, at: datetime, following: Claim
-    ) -> tuple[bool, bool]:
-        """Record that a claimed undoing succeeded and claim the next; return whether each was won.
-
-        One statement, but two compare-and-sets: who lost the first must roll back the second.
-        """
-        won = move_both(self, _finishing_undoing(pk, attempt, at), _claiming_undoing(following))
-        if won == 1:
-            done = {"compensation": Compensation.DONE, "compensation_attempt": attempt}
-            finished = self.filter(pk=pk, **done).exists()
-            return finished, not finished
-        return won == 2, won == 2
-
-    def fail_compensation(self, pk: int, *, attempt: int, error: dict[str, Any]) -> bool:
-        """Record that a claimed undoing failed for good."""
-        return self._move(
-            self.filter(pk=pk, compensation=Compensation.RUNNING, compensation_attempt=attempt),
-            compensation=Compensation.FAILED,
-            compensation_failures=F("compensation_failures") + 1,
-            compensation_error=error,
-            compensation_ended_at=host_now(),
-            lease_until=None,
-        )
-
-    def retry_compensation(self, pk: int, *, attempt: int, delay: float) -> bool:
-        """Count a failed undoing and let it be claimed again after `delay` seconds."""
-        return self._move(
-            self.filter(pk=pk, compensation=Compensation.RUNNING, compensation_attempt=attempt),
-            compensation=Compensation.PENDING,
-            compensation_failures=F("compensation_failures") + 1,
-            lease_until=None,
-            wake_at=DbNow(delay),
-        )
-
-    def lose_compensation_lease(self, pk: int, *, attempt: int) -> bool:
-        """Take an undoing away from a claimant whose lease is over, so that it is tried again."""
-        return self._move(
-            self.filter(
-                pk=pk,
-                compensation=Compensation.RUNNING,
-                compensation_attempt=attempt,
-                lease_until__lte=DbNow(),
-            ),
-            compensation=Compensation.PENDING,
-            compensation_lost=F("compensation_lost") + 1,
-            lease_until=None,
-        )
-
-    def reopen_compensations(self, run_id: UUID) -> int:
-        """Let the failed undoings of a run be tried again with a fresh budget; return how many."""
-        return self.filter(run_id=run_id, compensation=Compensation.FAILED).update(
-            compensation=Compensation.PENDING,
-            compensation_failures=0,
-            compensation_lost=0,
-            compensation_error=None,
-            compensation_ended_at=None,
-        )
-
-    def waive(self, pk: int, *, attempt: int) -> bool:
-        """Record that a person leaves a step as it is whose undoing failed; of what it failed stays."""
-        return self._move(self._failed(pk, attempt), compensation=Compensation.WAIVED)
-
-    def force(self, pk: int, *, attempt: int, at: datetime) -> bool:
-        """Record an inverse that this very transaction carries out after it had failed."""
-        return self._move(
-            self._failed(pk, attempt),
-            compensation=Compensation.DONE,
-            compensation_attempt=F("compensation_attempt") + 1,
-            compensation_error=None,
-            compensation_ended_at=at,
-        )
-
-    def fail_again(self, pk: int, *, attempt: int, error: dict[str, Any]) -> bool:
-        """Record that an inverse which had failed could not be forced either."""
-        return self._move(
-            self._failed(pk, attempt),
-            compensation_attempt=F("compensation_attempt") + 1,
-            compensation_failures=1,
-            compensation_lost=0,
-            compensation_error=error,
-            compensation_ended_at=host_now(),
-        )
-
-    def _failed(self, pk: int, attempt: int) -> Self:
-        return self.filter(pk=pk, compensation=Compensation.FAILED, compensation_attempt=attempt)
-
-    def give_away(self, pks: Iterable[int]) -> int:
-        """Leave the undoing of these steps to the run that took them over; return how many."""
-        return self.filter(pk__in=pks, compensation__in=(Compensation.PENDING, Compensation.FAILED)).update(
-            compensation=Compensation.NONE, reason="taken over by the retry"
+        return self.filter(run_id=run_id, status__in=UNSTARTED).update(
+            status=stopped, wake_at=None, ended_at=host_now()
         )
 
     def _move(self, rows: models.QuerySet[StepRun], **columns: Any) -> bool:
@@ -358,30 +217,3 @@ def _claiming(claim: Claim, seen: StepStatus) -> Move:
 def _finishing(pk: int, attempt: int, outcome: dict[str, Any]) -> Move:
     seen = {"status": StepStatus.RUNNING, "attempt": attempt}
     return Move(pk, seen, {**outcome, "lease_until": None})
-
-
-def _claiming_undoing(claim: Claim) -> Move:
-    return Move(
-        claim.pk,
-        {
-            "compensation": Compensation.PENDING,
-            "compensation_attempt": claim.attempt,
-            "wake_at": DbNow(),  # a failed undoing may wait before it is tried again
-        },
-        {
-            "compensation": Compensation.RUNNING,
-            "compensation_attempt": claim.attempt + 1,
-            "compensation_started_at": host_now(),
-            "lease_until": DbNow(claim.lease),
-            "claimed_by": own_name(),
-            "wake_at": None,
-        },
-    )
-
-
-def _finishing_undoing(pk: int, attempt: int, at: datetime) -> Move:
-    return Move(
-        pk,
-        {"compensation": Compensation.RUNNING, "compensation_attempt": attempt},
-        {"compensation": Compensation.DONE, "compensation_ended_at": at, "lease_until": None},
-    )

@@ -72,6 +72,13 @@ def alone(run: dict[str, Any], **step: Any) -> None:
     step_row(run_row(**run), **step)
 
 
+def orphan() -> None:
+    """Insert a run that has ended with its step, and delete the run alone, as a person at a prompt might."""
+    run = run_row("succeeded")
+    step_row(run, "done")
+    Run.objects.filter(pk=run.pk)._raw_delete("default")
+
+
 def taken_over_and_kept() -> None:
     old = run_row("failed", workflow=KEEP, failed_step="last")
     step_row(old, "done", compensation="pending", key="k")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from flowstate.models import Compensation, StepRun, StepStatus
+from flowstate.models.claim import Claim
 from flowstate.models.clock import DbNow
-from flowstate.models.step_verbs import Claim
 from tests.journal.rows import ENDED_AT, a_run, a_step
 
 pytestmark = pytest.mark.django_db

@@ -21,6 +21,7 @@ from tests.faults.planting import (
     UNDONE,
     alone,
     late,
+    orphan,
     pair,
     retried_while_live,
     run_row,
@@ -202,6 +203,7 @@ PLANTED: list[tuple[str, str, Callable[[], Any]]] = [
     ),
     ("I15", "without undoing it", lambda: raced(DONE)),
     ("I6", "is done, but no branch that was taken", lambda: pair("running", RIGHT, {**DONE, **ON_LEFT})),
+    ("I27", "is of a run that is not there", orphan),
     ("I27", "says neither by which condition", lambda: alone(RUNNING, status="skipped", reason="why not")),
     ("I16", "book, which depended on it, was not", lambda: pair("compensating", UNDONE, DONE)),
     (
