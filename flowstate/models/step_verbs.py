@@ -186,15 +186,6 @@ class StepRunQuerySet(BranchVerbs, CompensationVerbs, WaitVerbs, models.QuerySet
         """Return the steps of a run whose claim, on them or on their undoing, is over."""
         return self.for_run(run_id).filter(lease_until__lte=DbNow())
 
-    def stop_unstarted(self, run_id: UUID) -> int:
-        """Cancel what has not started; a step whose effect is in doubt becomes unknown. Return how many."""
-        stopped = Case(
-            When(uncertain=True, then=Value(StepStatus.UNKNOWN)), default=Value(StepStatus.CANCELLED)
-        )
-        return self.filter(run_id=run_id, status__in=UNSTARTED).update(
-            status=stopped, wake_at=None, ended_at=host_now()
-        )
-
     def _move(self, rows: models.QuerySet[StepRun], **columns: Any) -> bool:
         return rows.update(**columns) == 1
 
