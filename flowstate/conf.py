@@ -37,6 +37,15 @@ class Settings:
     max_rows: int = 1000
     """Rows that one entity step may touch, cascades included."""
 
+    event_secrets: dict[str, Any] = field(default_factory=dict)
+    """Who may send which event over HTTP: a secret, or a list of them, for each name."""
+
+    event_lifetime: float = 30 * 86400.0
+    """Seconds that an event stays in the inbox while nobody waits for it."""
+
+    max_events: int = 100
+    """Events under one name and key that may stay in the inbox while nobody waits for them."""
+
     default_queue: str = "flowstate"
     """Celery queue of runs and steps that name none."""
 

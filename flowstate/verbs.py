@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowstate.models import Run
+    from flowstate.models import Event, Run
     from flowstate.models.undo_preview import StepPreview
 
 
@@ -18,6 +18,19 @@ def start(**request: Any) -> Run:
     from flowstate.engine.start import start as engine_start  # late: the engine sits above
 
     return engine_start(**request)
+
+
+def deliver_event(
+    name: str, key: Any, payload: Any = None, *, event_id: str | None = None, once: bool = False
+) -> Event:
+    """Deliver an event from outside to every run that waits for it, or with `once` to the oldest.
+
+    An event that nobody waits for yet is kept for whoever does next. Two of one `event_id` count once.
+    Raises `EventInvalid` and `InboxFull`; see `flowstate.engine.events.deliver_event`.
+    """
+    from flowstate.engine.events import deliver_event as engine_deliver  # late: the engine sits above
+
+    return engine_deliver(name, key, payload, event_id=event_id, once=once)
 
 
 def cancel(run: Run, *, user: Any, reason: str = "") -> None:

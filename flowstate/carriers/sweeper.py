@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from typing import Any
 
 from celery import bootsteps
@@ -13,11 +14,15 @@ from celery.signals import celeryd_init
 from django.db import connections, router
 
 from flowstate.conf import settings
+from flowstate.engine.events import sweep_inbox
 from flowstate.engine.recover import end_leases_of_the_gone
 from flowstate.engine.sweep import Patience, sweep
 from flowstate.models import Run
 
 logger = logging.getLogger("flowstate.sweep")
+
+INBOX_INTERVAL = 60.0
+"""Seconds between two looks into the inbox of events, which finds something only after an accident."""
 
 
 class Sweeper(bootsteps.StartStopStep):
@@ -35,6 +40,7 @@ class Sweeper(bootsteps.StartStopStep):
         self._thread: threading.Thread | None = None
         self._children: set[int] = set()
         self._patience = Patience()
+        self._inbox_at = 0.0
 
     def start(self, parent: Any) -> None:
         """Begin to sweep."""
@@ -56,12 +62,19 @@ class Sweeper(bootsteps.StartStopStep):
                 if somebody_died:
                     end_leases_of_the_gone(router.db_for_write(Run))
                 sweep(patience=self._patience)
+                self._sweep_inbox()
             except Exception:
                 logger.exception("A sweep failed; the next one comes.")
             finally:
                 connections.close_all()  # a child forked meanwhile must not inherit an open connection
             jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads workers, no secret
             somebody_died = self._wait(parent, settings().sweep_interval * jitter)
+
+    def _sweep_inbox(self) -> None:
+        # Whoever delivers an event hands it out; only one whose process died in between is left for this.
+        if time.monotonic() >= self._inbox_at:
+            self._inbox_at = time.monotonic() + INBOX_INTERVAL
+            sweep_inbox()
 
     def _wait(self, parent: Any, seconds: float) -> bool:
         """Wait; return early, and True, when a child of the pool has disappeared."""

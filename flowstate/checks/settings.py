@@ -10,8 +10,17 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from flowstate import conf
+from flowstate.workflows.waits import event_name_problem
 
-ABOVE_ZERO = ("step_timeout", "lease_grace", "max_value_bytes", "max_rows")
+ABOVE_ZERO = (
+    "step_timeout",
+    "lease_grace",
+    "max_value_bytes",
+    "max_rows",
+    "event_lifetime",
+    "max_events",
+)
+SHORTEST_SECRET = 16
 
 
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:
@@ -32,6 +41,7 @@ def _values(settings: conf.Settings) -> Iterator[Error]:
                 hint="Give a number above 0.",
                 id="flowstate.E009",
             )
+    yield from _event_secrets(settings.event_secrets)
     services: object = settings.services
     if not isinstance(services, dict):
         yield Error(
@@ -39,6 +49,26 @@ def _values(settings: conf.Settings) -> Iterator[Error]:
             hint="Give a dict of names and dotted paths or objects.",
             id="flowstate.E009",
         )
+
+
+def _event_secrets(given: object) -> Iterator[Error]:
+    fits = isinstance(given, dict) and all(
+        not event_name_problem(name) and _is_secret(secret) for name, secret in given.items()
+    )
+    if not fits:  # without what was given: it may hold secrets
+        yield Error(
+            'FLOWSTATE["EVENT_SECRETS"] does not say who may send which event.',
+            hint=(
+                "Give a dict of the names of events and their secrets, each a text of at least "
+                f"{SHORTEST_SECRET} characters, or a list of them while one is replaced by another."
+            ),
+            id="flowstate.E009",
+        )
+
+
+def _is_secret(given: object) -> bool:
+    secrets = given if isinstance(given, list | tuple) and given else [given]
+    return all(isinstance(secret, str) and len(secret) >= SHORTEST_SECRET for secret in secrets)
 
 
 def _paths(settings: conf.Settings) -> Iterator[Error]:

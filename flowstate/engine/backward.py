@@ -42,7 +42,7 @@ def undo_step(execution: Execution, name: str) -> Next:
     try:
         if step.derives_inverse:
             return _by_inverse(execution, row, step)
-        if step.external:
+        if step.external or step.waits:
             return _outside(execution, row, step)
         return _inside(execution, row, step)
     except LostClaim:

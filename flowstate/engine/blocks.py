@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from django.db import DatabaseError, connections, transaction
 
-from flowstate.engine.contention import is_contention, is_lost
+from flowstate.engine.contention import TRIES, is_contention, is_lost, pause_after
 from flowstate.engine.execution import Execution
 
 Result = TypeVar("Result")
-
-_TRIES = 12
-_FIRST_PAUSE = 0.005
 
 
 class LostClaim(Exception):  # control flow of the engine, not an error for people
@@ -65,7 +61,7 @@ def commit(
     Where the connection is lost in COMMIT, `landed` is asked first, on a new one, whether it was not in fact
     done. What was staged in memory counts from the commit on.
     """
-    for tried in range(_TRIES):
+    for tried in range(TRIES):
         execution.drop_staged()
         held, results = None, list[Result]()
         try:
@@ -73,14 +69,14 @@ def commit(
                 held = connections[execution.using].connection
                 results.append(work())
         except DatabaseError as err:
-            over = tried + 1 == _TRIES or connections[execution.using].in_atomic_block
+            over = tried + 1 == TRIES or connections[execution.using].in_atomic_block
             lost = not over and is_lost(execution.using, held)
             if over or not (lost or is_contention(err)):
                 raise
             if lost and results and landed():
                 execution.keep_staged()
                 return results[0]
-            time.sleep(random.uniform(0, _FIRST_PAUSE * 2**tried))  # noqa: S311 - jitter, not a secret
+            time.sleep(pause_after(tried))
         else:
             execution.keep_staged()
             return results[0]

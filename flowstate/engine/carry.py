@@ -21,7 +21,7 @@ from flowstate.engine.drive import drive
 from flowstate.engine.execution import Execution
 from flowstate.engine.loading import hold
 from flowstate.engine.look import Forward, Next, lock_run, look, read_steps
-from flowstate.engine.waiting import settle_waits, something_came
+from flowstate.engine.waiting import look_again, something_came
 from flowstate.exceptions import StepUnknown, WorkflowUnknown
 from flowstate.models import Run, RunStatus, StepRun, StepStatus, WaitingFor
 from flowstate.models.clock import host_now
@@ -99,7 +99,7 @@ def _carry(execution: Execution) -> str:
         drive(execution, in_transaction(execution, lambda: _look(execution)))
         return execution.run.status
     if something_came(execution):
-        drive(execution, in_transaction(execution, lambda: _settle(execution)))
+        drive(execution, in_transaction(execution, lambda: look_again(execution)))
         return execution.run.status
     following = _claim_ready(execution)
     if following is None and execution.has_races:  # there may be losers to undo
@@ -171,11 +171,6 @@ def _claim_all(execution: Execution) -> bool:
     read_steps(execution)
     execution.inherited = frozenset(row.name for row in execution.rows.values() if row.settled)
     return True
-
-
-def _settle(execution: Execution) -> Next:
-    lock_run(execution)
-    return settle_waits(execution) or look(execution)
 
 
 def _look(execution: Execution) -> Next:

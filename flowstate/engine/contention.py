@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.db import DatabaseError, connections
+
+Result = TypeVar("Result")
+
+TRIES = 12
+"""How often a transaction that met others is tried."""
+
+_FIRST_PAUSE = 0.005
 
 _POSTGRESQL = {"40001", "40P01"}  # serialization failure, deadlock
 _MYSQL = {1205, 1213}  # lock wait timeout, deadlock
@@ -40,3 +50,25 @@ def drop_interrupted(using: str) -> None:
     connection = connections[using]
     if not connection.in_atomic_block:
         connection.close()
+
+
+def tried_again(using: str, work: Callable[[], Result]) -> Result:
+    """Return what `work` returns, a transaction of its own, which is tried again where it met others.
+
+    Inside another transaction the error is raised: only its owner could start over.
+    """
+    for tried in range(TRIES):
+        try:
+            return work()
+        except DatabaseError as err:
+            over = tried + 1 == TRIES or connections[using].in_atomic_block
+            if over or not is_contention(err):
+                raise
+            time.sleep(pause_after(tried))
+    message = "unreachable: the last try returns or raises"
+    raise AssertionError(message)  # pragma: no cover
+
+
+def pause_after(tried: int) -> float:
+    """Return the seconds to leave others alone after so many tries, drawn so that two do not meet again."""
+    return random.uniform(0, _FIRST_PAUSE * 2**tried)  # noqa: S311 - jitter, not a secret

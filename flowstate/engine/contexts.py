@@ -12,11 +12,12 @@ from django.utils.module_loading import import_string
 from flowstate.actions.system import SYSTEM
 from flowstate.conf import settings
 from flowstate.engine.execution import UNREAD, Execution
+from flowstate.engine.tokens import make_token
 from flowstate.exceptions import EntityGone, HeartbeatRefused, ServiceUnknown
 from flowstate.models import Run, RunStatus, StepRun, StepStatus
 from flowstate.models.values import decode
 from flowstate.workflows.context import Call, Context
-from flowstate.workflows.steps import UNSET
+from flowstate.workflows.steps import UNSET, Kind
 
 
 def context_of(
@@ -157,6 +158,15 @@ class RowSource:
             service = import_string(service)
             return service() if callable(service) else service
         return service
+
+    def event_token(self, step: str) -> str:
+        """Return the token that brings a step its event. Raises KeyError."""
+        row = self._execution.rows.get(step)
+        if row is None or row.kind != Kind.EVENT:
+            known = ", ".join(row.name for row in self._execution.rows.values() if row.kind == Kind.EVENT)
+            message = f"There is no EventStep {step!r}; there is {known or 'none'}."
+            raise KeyError(message)
+        return make_token(row)
 
     def deadline(self) -> datetime | None:
         """Return when the run must have ended."""

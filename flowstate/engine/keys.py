@@ -1,16 +1,18 @@
-"""The two unique keys of a run: one attempt of a client, and one live run at a time."""
+"""Keys: of a client's attempt, of the one live run at a time, and of an event."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from typing import Any
+from uuid import UUID
 
 from django.utils.datastructures import MultiValueDict
 
 from flowstate.actions.bound import BoundAction
 from flowstate.actions.system import SYSTEM
-from flowstate.exceptions import IdempotencyKeyRefused
+from flowstate.exceptions import EventInvalid, IdempotencyKeyRefused
+from flowstate.workflows.waits import LONGEST_EVENT_KEY
 from flowstate.workflows.workflow import Options
 
 MAX_LENGTH = 255
@@ -46,6 +48,19 @@ def exclusive_hash(meta: Options, *, name: str, action: BoundAction | None) -> s
     if meta.exclusive is None or not scoped:
         return None
     return _hash("exclusive", name if meta.exclusive == "action" else "", _row(action))
+
+
+def event_key(given: Any, what: str) -> str:
+    """Return the key of an event as text. Raises `EventInvalid` for None, and for text that is no key."""
+    plain = isinstance(given, str | int | UUID) and not isinstance(given, bool)
+    key = str(given) if plain else ""
+    if 0 < len(key) <= LONGEST_EVENT_KEY and key.isprintable():
+        return key
+    message = (
+        f"The key of {what} is a printable text of 1 to {LONGEST_EVENT_KEY} characters, a number or a UUID, "
+        f"not {given!r}."
+    )
+    raise EventInvalid(message)
 
 
 def _caller(user: Any, scope: str) -> str:

@@ -18,13 +18,14 @@ from flowstate.engine.execution import Execution
 from flowstate.engine.handover import publish_run, publish_step
 from flowstate.engine.hooks import announce, announce_end
 from flowstate.engine.outputs import output_of, record_problem
+from flowstate.engine.stopping import stop_unstarted
 from flowstate.exceptions import RunTimeout
 from flowstate.models import Compensation, RunStatus, StepRun, StepStatus, WaitingFor
 from flowstate.models.claim import Claim
 from flowstate.models.clock import FAR_FUTURE, DbNow, host_now
 from flowstate.workflows.steps import Kind
 
-WAITED_FOR = {Kind.DELAY: WaitingFor.TIME}
+WAITED_FOR = {Kind.DELAY: WaitingFor.TIME, Kind.EVENT: WaitingFor.EVENT}
 """What a run waits for while one of its steps of this kind does, and nobody works on another."""
 
 _FIRST_SHOWN = (WaitingFor.PERSON, WaitingFor.EVENT, WaitingFor.TIME)
@@ -175,10 +176,10 @@ def stop(
     run.cause = error
     unstarted = [row for row in execution.rows.values() if not row.settled]
     if not _knows_all(execution, step):
-        execution.step_runs.stop_unstarted(run.pk)
+        stop_unstarted(execution)
         return look(execution)
     if unstarted:
-        execution.step_runs.stop_unstarted(run.pk)
+        stop_unstarted(execution)
         for row in unstarted:
             row.reflect(status=StepStatus.UNKNOWN if row.uncertain else StepStatus.CANCELLED)
     return _act(execution)

@@ -17,6 +17,7 @@ from flowstate.engine.execution import Execution
 from flowstate.engine.loading import load
 from flowstate.engine.look import Next, lock_run, look
 from flowstate.engine.new_run import label_of
+from flowstate.engine.stopping import stop_unstarted
 from flowstate.engine.takeover import continuation_of
 from flowstate.exceptions import ActionDenied, RunConflict
 from flowstate.models import Compensation, EventKind, Run, RunEvent, RunStatus, StepRun
@@ -42,7 +43,7 @@ def cancel(run: Run, *, user: Any, reason: str = "") -> None:
             raise cannot(execution.run, "cancelled", "Only a running run can be.")
         record_act(execution, EventKind.CANCEL_REQUESTED, user, reason)
         runs.begin_undoing(execution.run.pk, wake_in=settings().lease_grace)
-        execution.step_runs.stop_unstarted(execution.run.pk)
+        stop_unstarted(execution)
         lock_run(execution)
         return look(execution)
 

@@ -21,7 +21,7 @@ from flowstate.engine.handover import publish_run, wake_now
 from flowstate.engine.loading import load
 from flowstate.engine.look import lock_run, look
 from flowstate.engine.recover import recover
-from flowstate.engine.waiting import settle_waits
+from flowstate.engine.waiting import match_waits, settle_waits
 from flowstate.exceptions import StepUnknown, WorkflowUnknown
 from flowstate.models import Run, RunStatus, StepRun
 
@@ -65,13 +65,14 @@ def sweep(*, limit: int = 100, order: Order = "oldest", patience: Patience | Non
         if run_id in left:
             continue
         try:
-            _take_up(run_id, using)
+            take_up(run_id, using)
         except DatabaseError:
             logger.exception("Could not look at run=%s; the next sweep tries again.", run_id)
     return len(due)
 
 
-def _take_up(run_id: UUID, using: str) -> None:
+def take_up(run_id: UUID, using: str) -> None:
+    """Look after one run: take back what is lost, settle what has come, and publish what is to be done."""
     try:
         execution = load(run_id, using=using)
     except Run.DoesNotExist:
@@ -81,6 +82,7 @@ def _take_up(run_id: UUID, using: str) -> None:
         Run.objects.using(using).raise_wake_up(run_id, lease=REPUBLISH_AFTER)
         return
     execution.passive = True
+    match_waits(execution)
     in_transaction(execution, lambda: _look_after(execution))
     flush(execution)
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from django.db import connections
+from django.db import connections, transaction
 
-from flowstate.engine.blocks import LostClaim, in_transaction
+from flowstate.engine.blocks import LostClaim, callers_transaction, in_transaction
 from flowstate.engine.contention import drop_interrupted, is_contention
 from flowstate.engine.contexts import context_of
 from flowstate.engine.errors import describe
@@ -33,7 +34,7 @@ from flowstate.engine.guard import report_row_writes
 from flowstate.engine.handover import publish_run, publish_step
 from flowstate.engine.hooks import announce_step_done, announce_step_failed
 from flowstate.engine.joins import refuse_failures
-from flowstate.engine.look import Next, lock_run, look, stop
+from flowstate.engine.look import Next, lock_run, look, read_steps, stop
 from flowstate.engine.time_limit import time_limit
 from flowstate.engine.wait_kinds import WAIT_KINDS, Verdict, Wait
 from flowstate.exceptions import StepInterrupted
@@ -86,11 +87,45 @@ def _begin(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
             landed=lambda: landed(execution, row),
         )
     wait = planned
-    return in_transaction(
+    following = in_transaction(
         execution,
         lambda: _store(execution, execution.rows[row.name], wait, default),
         landed=lambda: landed(execution, row),
     )
+    return _second_look(execution, row, step) if wait.to_match and following is None else following
+
+
+def _second_look(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
+    """Find out whether what the step waits for is there already: only now can whoever brings it see the wait.
+
+    A process that dies before this is replaced by the sweeper: the claim's wake-up still stands.
+    """
+    kind = WAIT_KINDS[step.kind]
+    if callers_transaction(execution.using):
+        # Until the caller commits, nobody who delivers meanwhile can see the wait.
+        transaction.on_commit(partial(_look_later, execution, row), using=execution.using, robust=True)
+    kind.match(execution, execution.rows[row.name])
+    return in_transaction(execution, lambda: look_again(execution))
+
+
+def look_again(execution: Execution) -> Next:
+    """Lock the run, settle what has come for its steps, and look."""
+    lock_run(execution)
+    if execution.run.finished:
+        return None
+    read_steps(execution)
+    return settle_waits(execution) or look(execution)
+
+
+def _look_later(execution: Execution, row: StepRun) -> None:
+    WAIT_KINDS[row.kind].match(execution, row)
+
+
+def match_waits(execution: Execution) -> None:
+    """Find out whether what the run's steps wait for is there; locks no run."""
+    for row in execution.rows.values():
+        if row.status == StepStatus.WAITING:
+            WAIT_KINDS[row.kind].match(execution, row)
 
 
 def _plan(execution: Execution, row: StepRun, step: Step[Any]) -> tuple[Wait | Outcome, Any]:
@@ -120,13 +155,16 @@ def _store(execution: Execution, row: StepRun, wait: Wait, default: Any) -> Next
     if not rows.begin_waiting(row.pk, attempt=row.attempt, until=wait.until, default=default):
         raise LostClaim
     wait.write()
-    following = look(execution)
-    if wait.until is not None:
-        left = wait.until
-        delay = (left - host_now()).total_seconds() if isinstance(left, datetime) else left
-        if delay <= SOON:
-            publish_run(execution, row.queue, delay=max(delay, 0.0))
-    return following
+    _publish_end(execution, row, wait.until)
+    return None if wait.to_match else look(execution)
+
+
+def _publish_end(execution: Execution, row: StepRun, until: float | datetime | None) -> None:
+    if until is None:
+        return
+    delay = (until - host_now()).total_seconds() if isinstance(until, datetime) else until
+    if delay <= SOON:
+        publish_run(execution, row.queue, delay=max(delay, 0.0))
 
 
 # --- how it is settled -----------------------------------------------------------------------------
@@ -170,7 +208,7 @@ def _come(execution: Execution) -> Iterator[tuple[StepRun, Verdict, bool]]:
         if row.name in arrived:
             yield row, arrived[row.name], False
         elif row.pk in over:
-            yield row, WAIT_KINDS[row.kind].time_over(row), True
+            yield row, WAIT_KINDS[row.kind].time_over(row, execution.step(row.name)), True
 
 
 def settle(execution: Execution, row: StepRun, verdict: Verdict, *, by_time: bool = False) -> Next:
@@ -183,6 +221,9 @@ def settle(execution: Execution, row: StepRun, verdict: Verdict, *, by_time: boo
     columns = {"result_json": None, **verdict.columns}  # not the default, which stood there meanwhile
     if _settled(execution, row, StepStatus.DONE, by_time=by_time, **columns):
         announce_step_done(execution, row.name)
+        if verdict.told is not None:
+            history = RunEvent.objects.using(execution.using)
+            history.record(execution.run, EventKind.EVENT_RECEIVED, step=row.name, data=dict(verdict.told))
     return None
 
 

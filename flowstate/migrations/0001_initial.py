@@ -57,25 +57,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='RunEvent',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(verbose_name='when')),
-                ('kind', models.CharField(choices=[('attempt_failed', 'attempt failed'), ('compensation_attempt_failed', 'undo attempt failed'), ('lease_lost', 'worker lost'), ('cancel_requested', 'cancel requested'), ('retry_requested', 'retry requested'), ('undo_waived', 'undo waived'), ('undo_forced', 'undo forced'), ('output_failed', 'output failed')], max_length=40, verbose_name='what')),
-                ('step', models.CharField(blank=True, default='', max_length=100, verbose_name='step')),
-                ('attempt', models.IntegerField(blank=True, null=True, verbose_name='attempt')),
-                ('actor_label', models.CharField(blank=True, default='', max_length=150, verbose_name='who')),
-                ('data', models.JSONField(blank=True, default=dict, verbose_name='details')),
-                ('actor', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='who')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='flowstate.run')),
-            ],
-            options={
-                'verbose_name': 'run event',
-                'verbose_name_plural': 'run events',
-                'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['attempt_failed', 'compensation_attempt_failed', 'lease_lost', 'cancel_requested', 'retry_requested', 'undo_waived', 'undo_forced', 'output_failed'])), name='flowstate_event_kind')],
-            },
-        ),
-        migrations.CreateModel(
             name='StepRun',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -118,6 +99,62 @@ class Migration(migrations.Migration):
                 'verbose_name': 'step run',
                 'verbose_name_plural': 'step runs',
                 'constraints': [models.UniqueConstraint(fields=('run', 'seq'), name='flowstate_steprun_seq'), models.CheckConstraint(condition=models.Q(('status__in', ['blocked', 'ready', 'running', 'waiting', 'done', 'skipped', 'failed', 'cancelled', 'unknown'])), name='flowstate_steprun_status'), models.CheckConstraint(condition=models.Q(('compensation__in', ['none', 'pending', 'running', 'done', 'failed', 'waived'])), name='flowstate_steprun_compensation'), models.CheckConstraint(condition=models.Q(('lease_until', None), ('status', 'running'), ('compensation', 'running'), _connector='OR'), name='flowstate_steprun_lease')],
+            },
+        ),
+        migrations.CreateModel(
+            name='RunEvent',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField(verbose_name='when')),
+                ('kind', models.CharField(choices=[('attempt_failed', 'attempt failed'), ('compensation_attempt_failed', 'undo attempt failed'), ('lease_lost', 'worker lost'), ('cancel_requested', 'cancel requested'), ('retry_requested', 'retry requested'), ('undo_waived', 'undo waived'), ('undo_forced', 'undo forced'), ('event_received', 'event received'), ('output_failed', 'output failed')], max_length=40, verbose_name='what')),
+                ('step', models.CharField(blank=True, default='', max_length=100, verbose_name='step')),
+                ('attempt', models.IntegerField(blank=True, null=True, verbose_name='attempt')),
+                ('actor_label', models.CharField(blank=True, default='', max_length=150, verbose_name='who')),
+                ('data', models.JSONField(blank=True, default=dict, verbose_name='details')),
+                ('actor', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='who')),
+                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='flowstate.run')),
+            ],
+            options={
+                'verbose_name': 'run event',
+                'verbose_name_plural': 'run events',
+                'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['attempt_failed', 'compensation_attempt_failed', 'lease_lost', 'cancel_requested', 'retry_requested', 'undo_waived', 'undo_forced', 'event_received', 'output_failed'])), name='flowstate_event_kind')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Event',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=100, verbose_name='event')),
+                ('key', models.CharField(blank=True, default='', max_length=255, verbose_name='key')),
+                ('topic', models.CharField(blank=True, default='', max_length=64)),
+                ('delivery_key', models.CharField(blank=True, max_length=64, null=True, unique=True)),
+                ('signature', models.CharField(blank=True, default='', max_length=64)),
+                ('payload_json', models.JSONField(blank=True, db_column='payload', null=True, verbose_name='payload')),
+                ('once', models.BooleanField(default=False, verbose_name='for one run only')),
+                ('received_at', models.DateTimeField(default=flowstate.models.clock.host_now, verbose_name='received')),
+                ('taken_at', models.DateTimeField(blank=True, null=True, verbose_name='taken')),
+                ('expires_at', models.DateTimeField(verbose_name='kept until')),
+                ('wake_at', models.DateTimeField(verbose_name='looked at next')),
+                ('step_run', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='flowstate.steprun', verbose_name='step')),
+            ],
+            options={
+                'verbose_name': 'event',
+                'verbose_name_plural': 'events',
+                'indexes': [models.Index(fields=['topic', 'taken_at'], name='flowstate_event_topic'), models.Index(fields=['wake_at'], name='flowstate_event_wake')],
+            },
+        ),
+        migrations.CreateModel(
+            name='EventWait',
+            fields=[
+                ('step_run', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='event_wait', serialize=False, to='flowstate.steprun')),
+                ('topic', models.CharField(blank=True, default='', max_length=64)),
+                ('token_hash', models.CharField(max_length=64)),
+                ('event', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.RESTRICT, related_name='waits', to='flowstate.event')),
+            ],
+            options={
+                'verbose_name': 'wait for an event',
+                'verbose_name_plural': 'waits for events',
+                'indexes': [models.Index(fields=['topic'], name='flowstate_eventwait_topic')],
             },
         ),
     ]

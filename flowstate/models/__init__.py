@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowstate.models.inbox import Event, EventWait
 from flowstate.models.run import Run
 from flowstate.models.run_event import EventKind, RunEvent
 from flowstate.models.statuses import Compensation, Join, RunStatus, StepStatus, WaitingFor
@@ -9,7 +10,9 @@ from flowstate.models.step_run import StepRun
 
 __all__ = [
     "Compensation",
+    "Event",
     "EventKind",
+    "EventWait",
     "Join",
     "Run",
     "RunEvent",

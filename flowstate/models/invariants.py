@@ -277,6 +277,16 @@ _STEPS = (
         Q(kind="delay", status=StepStatus.WAITING, wake_at=None),
     ),
     _of_step(
+        "I12",
+        "waits for an event that nothing can bring: its wait is gone",
+        Q(kind="event", status=StepStatus.WAITING, event_wait=None),
+    ),
+    _of_step(
+        "I9",
+        "waits for nothing any more, but would still be given an event",
+        Q(event_wait__isnull=False) & ~Q(status=StepStatus.WAITING),
+    ),
+    _of_step(
         "I12", "is ready from no time on, so nobody claims it", Q(status=StepStatus.READY, wake_at=None)
     ),
     _of_step(

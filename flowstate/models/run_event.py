@@ -24,6 +24,7 @@ class EventKind(models.TextChoices):
     RETRY_REQUESTED = "retry_requested", _("retry requested")
     UNDO_WAIVED = "undo_waived", _("undo waived")
     UNDO_FORCED = "undo_forced", _("undo forced")
+    EVENT_RECEIVED = "event_received", _("event received")
     OUTPUT_FAILED = "output_failed", _("output failed")
 
 

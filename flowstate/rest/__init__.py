@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowstate.rest.errors import exception_handler
+from flowstate.rest.event_signatures import sign_event
 from flowstate.rest.pagination import RunPagination
 from flowstate.rest.runs import RunViewSet
 from flowstate.rest.serializers import RunDetailSerializer, RunSerializer, StepRunSerializer
@@ -16,4 +17,5 @@ __all__ = [
     "RunViewSet",
     "StepRunSerializer",
     "exception_handler",
+    "sign_event",
 ]

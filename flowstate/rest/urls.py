@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from flowstate.rest.events import EventTokenView, EventView
 from flowstate.rest.runs import RunViewSet
 
 app_name = "flowstate"
@@ -11,4 +13,8 @@ app_name = "flowstate"
 router = SimpleRouter()
 router.register("runs", RunViewSet, basename="run")
 
-urlpatterns = router.urls
+urlpatterns = [
+    *router.urls,
+    path("events/tokens/<str:token>/", EventTokenView.as_view(), name="event-token"),
+    path("events/<str:name>/", EventView.as_view(), name="event"),
+]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.db.models import Q
+
 from flowstate.conf import settings
 from flowstate.engine.carry import carry_run
 from flowstate.models import Run, StepRun
+from flowstate.models.clock import DbNow
 
 _ROUNDS = 100
 
@@ -18,13 +21,19 @@ def carry_due() -> int:
     """
     taken = 0
     for _round in range(_ROUNDS):
-        due = list(Run.objects.due().values_list("pk", flat=True))
+        due = _due()
         worked = [pk for pk in due for queue in _queues(pk) if carry_run(str(pk), queue=queue)]
         if not worked:
             return taken
         taken += len(worked)
     message = f"Runs are still due after {_ROUNDS} rounds: {due}."
     raise RuntimeError(message)
+
+
+def _due() -> list[UUID]:
+    # Also what was published in a transaction that never commits: nobody has taken the message.
+    ready = StepRun.objects.due().values("run")
+    return list(Run.objects.filter(Q(wake_at__lte=DbNow()) | Q(pk__in=ready)).values_list("pk", flat=True))
 
 
 def _queues(run_id: UUID) -> list[str]:

@@ -12,7 +12,7 @@ from flowstate.workflows.options import Options
 from flowstate.workflows.policies import Retry
 from flowstate.workflows.registry import register
 from flowstate.workflows.steps import Kind, Step, step
-from flowstate.workflows.waits import DelayStep
+from flowstate.workflows.waits import DelayStep, EventStep
 from flowstate.workflows.workflow import Workflow
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Declaration",
     "DelayStep",
     "DeleteStep",
+    "EventStep",
     "FirstOf",
     "Kind",
     "Options",

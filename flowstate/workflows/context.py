@@ -60,6 +60,9 @@ class Source(Protocol):
     def service(self, name: str) -> Any:
         """Return a registered service. Raises `ServiceUnknown`."""
 
+    def event_token(self, step: str) -> str:
+        """Return the token that brings a step its event. Raises KeyError."""
+
     def deadline(self) -> datetime | None:
         """Return when the run must have ended."""
 
@@ -208,6 +211,13 @@ class Context(Generic[Entity]):
     def heartbeat(self) -> None:
         """Restart the timeout and the lease of a long external step. Commits one small write."""
         self._source.heartbeat()
+
+    def event_token(self, step: str) -> str:
+        """Return the secret that brings the `EventStep` of this name its event, once; for a URL to give away.
+
+        The same at every call. Raises KeyError for what is no `EventStep` of the run.
+        """
+        return self._source.event_token(step)
 
     def service(self, name: str) -> Any:
         """Return what FLOWSTATE["SERVICES"] registers under this name. Raises `ServiceUnknown`."""

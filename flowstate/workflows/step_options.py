@@ -79,6 +79,7 @@ class WaitOptions(TypedDict, total=False):
     collect_errors: bool
     raises: Iterable[type[Exception]]
     sensitive: bool | Iterable[str]
+    compensate: Undo
 
 
 class FunctionOptions(StepOptions, total=False):

@@ -66,6 +66,8 @@ class Kind(StrEnum):
     FIRST = "first"
     # Calls a function that picks one of the options; what follows the others is skipped.
     CHOICE = "choice"
+    # Waits for an event from outside.
+    EVENT = "event"
 
 
 class Step(Generic[Result_co]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from flowstate.engine.events import sweep_inbox
 from flowstate.engine.fsck import find_broken
 from flowstate.engine.sweep import sweep
 from flowstate.models import Run, RunStatus
@@ -18,6 +19,7 @@ def recover_all(*, rounds: int = 20) -> None:
     """Let leases end, sweep and deliver until no run is at work any more."""
     for _round in range(rounds):
         shift_clock(100)
+        sweep_inbox(limit=1000)
         while sweep(limit=1000) == 1000:
             pass
         post.deliver()

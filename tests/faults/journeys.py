@@ -7,7 +7,18 @@ from typing import Any
 
 from django.db.models import F
 
-from flowstate import Action, Context, CreateStep, DelayStep, StepError, UpdateStep, Workflow, allow_any, step
+from flowstate import (
+    Action,
+    Context,
+    CreateStep,
+    DelayStep,
+    EventStep,
+    StepError,
+    UpdateStep,
+    Workflow,
+    allow_any,
+    step,
+)
 from flowstate.actions.bound import BoundAction
 from tests.faults import ledger
 from tests.kiosk.models import Sale
@@ -90,6 +101,16 @@ class Patient(Workflow):
         "kiosk.Receipt", values=lambda ctx: {"sale_id": ctx.entity_id, "reference": ctx.results["charge"]}
     )
     mark = UpdateStep(values={"status": "paid"})
+
+
+class Answered(Workflow):
+    """Takes stock, waits for an answer, and then charges, books and marks."""
+
+    reserve = Journey.reserve
+    answer = EventStep("answer", key=lambda ctx: ctx.entity_id)
+    charge = Patient.charge
+    receipt = Patient.receipt
+    mark = Patient.mark
 
 
 class InOne(Workflow):

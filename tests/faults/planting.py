@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flowstate.models import EventKind, Run, RunEvent, StepRun
+from flowstate.models import EventKind, EventWait, Run, RunEvent, StepRun
 from flowstate.models.clock import FAR_FUTURE
 
 NOW = datetime.now(tz=UTC)
@@ -98,3 +98,8 @@ def retried_while_live() -> None:
     old = run_row("running")
     step_row(old, "ready")
     step_row(run_row("succeeded", retry_of=old), "done")
+
+
+def still_awaited() -> None:
+    row = step_row(run_row("succeeded"), "done", kind="event")
+    EventWait.objects.create(step_run=row, topic="t", token_hash="h")  # noqa: S106 - no token has it

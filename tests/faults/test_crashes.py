@@ -18,14 +18,14 @@ import pytest
 
 from django.db import connection
 
-from flowstate import SYSTEM, Workflow
+from flowstate import SYSTEM, Workflow, deliver_event
 from flowstate.engine.carry import carry_run
 from flowstate.engine.sweep import sweep
-from flowstate.models import Run
+from flowstate.models import Event, Run
 from flowstate.models.clock import FAR_FUTURE, shift_clock
 from tests.faults import journeys, post
 from tests.faults.afterwards import QUANTITY, STOCK, broken, complaints, recover_all
-from tests.faults.journeys import Doomed, DoomedInOne, InOne, Journey, Patient, action_on
+from tests.faults.journeys import Answered, Doomed, DoomedInOne, InOne, Journey, Patient, action_on
 from tests.faults.plug import Plug, in_child, killed
 from tests.kiosk.models import Product, Sale
 
@@ -88,6 +88,28 @@ def wait(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
     post.deliver()
 
 
+def answer(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
+    """Die while a wait for an event begins, while the event is delivered, and while the run goes on with it."""
+    plug.arm()
+    carry_run(str(enqueue(sale, workflow).pk), queue="flowstate")
+    deliver_event("answer", sale.pk, event_id=str(sale.pk))
+    post.deliver()
+
+
+def answer_before(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
+    """Die while an event is delivered that nobody waits for yet, and while a run finds it."""
+    plug.arm()
+    deliver_event("answer", sale.pk, event_id=str(sale.pk))
+    carry_run(str(enqueue(sale, workflow).pk), queue="flowstate")
+
+
+def ask_again(sale: Sale, workflow: type[Workflow]) -> None:
+    """Do as the client and the sender of the event do who have had no answer; what was stored is not sent again."""
+    enqueue(sale, workflow)
+    if not Event.objects.filter(key=str(sale.pk)).exists():
+        deliver_event("answer", sale.pk, event_id=str(sale.pk))
+
+
 def cancel(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
     """Die while somebody cancels a run that has been worked on and waits for nothing but a worker."""
     run = enqueue(sale, workflow)
@@ -105,6 +127,8 @@ class Scenario:
     work: Callable[[Sale, type[Workflow], Plug], None]
     ends: tuple[str, ...]
     outside: tuple[str, ...] = ("charge", "pack")
+    again: Callable[[Sale, type[Workflow]], object] = enqueue
+    """What those do who have had no answer."""
     deaths: int = 1
     """How many processes die before all recovers; each may have called the outside."""
 
@@ -117,6 +141,12 @@ SCENARIOS = {
     "atomic": Scenario(workflow=InOne, work=start_and_carry, ends=("succeeded",), outside=("charge",)),
     "atomic undone": Scenario(workflow=DoomedInOne, work=undo, ends=("compensated",), outside=("charge",)),
     "waited": Scenario(workflow=Patient, work=wait, ends=("succeeded",), outside=("charge",)),
+    "answered": Scenario(
+        workflow=Answered, work=answer, ends=("succeeded",), outside=("charge",), again=ask_again
+    ),
+    "answered before": Scenario(
+        workflow=Answered, work=answer_before, ends=("succeeded",), outside=("charge",), again=ask_again
+    ),
     "cancelled": Scenario(workflow=Journey, work=cancel, ends=("cancelled", "succeeded")),
 }
 
@@ -172,7 +202,7 @@ def test_whenever_a_process_dies_the_run_ends_as_if_nothing_had_happened(name: s
     for run_id, wake_at in wake_ups.items():
         Run.objects.filter(pk=run_id).update(wake_at=wake_at)
     for sale in Sale.objects.filter(pk__in=died):
-        enqueue(sale, scenario.workflow)  # the client has had no answer
+        scenario.again(sale, scenario.workflow)
     recover_all()
 
     found = {}

@@ -13,10 +13,11 @@ from typing import Any
 from django.contrib.contenttypes.models import ContentType
 from django.db import connections, models
 
-from flowstate.models import Run, RunEvent, StepRun
+from flowstate.models import Event, EventWait, Run, RunEvent, StepRun
 from flowstate.models.clock import FAR_FUTURE, DbNow
 from tests.kiosk.models import Sale
 
+JOURNAL = (Run, StepRun, RunEvent, Event, EventWait)
 LONG_AGO = datetime(2022, 1, 1, tzinfo=UTC)
 
 _ROWS = "(1000000 + n % 1000)::text"
@@ -85,6 +86,18 @@ def _fill_steps(count: int, prefix: str, using: str) -> None:
     }
     step = StepRun(kind="create", compensation="pending", result_json=1, claimed_by="gone:1:1")
     _insert(step, columns, f"generate_series(1, {count:d}) AS n, generate_series(0, 2) AS s", using)
+    if prefix == _WAITING:
+        _fill_events(using)
+
+
+def _fill_events(using: str) -> None:
+    """Have every step that waits also wait for an event, and as many events wait for a step."""
+    waiting = f"(SELECT id AS n FROM {StepRun._meta.db_table} WHERE status = 'waiting') AS waiting"  # noqa: S608
+    topic = "encode(sha256(n::text::bytea), 'hex')"
+    _insert(EventWait(), {"step_run_id": "n", "topic": topic, "token_hash": topic}, waiting, using)
+    moments = {"expires_at": "now() + interval '1 year'", "wake_at": "now() + interval '1 year'"}
+    event = Event(name="filled", key="k", received_at=LONG_AGO)
+    _insert(event, {"topic": f"reverse({topic})", "delivery_key": topic, **moments}, waiting, using)
 
 
 def _key(prefix: str) -> str:
@@ -122,7 +135,7 @@ def _insert(example: models.Model, expressions: Mapping[str, str], rows: str, us
 def analyze(using: str = "default") -> None:
     """Let the planner know how large the tables are, and leave them as they are until `empty`."""
     with connections[using].cursor() as cursor:
-        for model in (Run, StepRun, RunEvent):
+        for model in JOURNAL:
             table = model._meta.db_table
             # Whoever else vacuums or analyzes meanwhile would change what is compared.
             cursor.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
@@ -134,7 +147,7 @@ def empty(using: str = "default") -> None:
     name = str(connections[using].settings_dict["NAME"])
     assert name.startswith("test_"), f"{name} is no database of a test"
     with connections[using].cursor() as cursor:
-        tables = [model._meta.db_table for model in (Run, StepRun, RunEvent)]
+        tables = [model._meta.db_table for model in JOURNAL]
         cursor.execute(f"TRUNCATE {', '.join(tables)}")
         for table in tables:
             cursor.execute(f"ALTER TABLE {table} RESET (autovacuum_enabled)")

@@ -10,9 +10,20 @@ from unittest.mock import patch
 
 from django.contrib.auth.models import User
 
-from flowstate import SYSTEM, AlreadyRunning, CreateStep, DelayStep, Step, StepError, Workflow
+from flowstate import (
+    SYSTEM,
+    AlreadyRunning,
+    CreateStep,
+    DelayStep,
+    EventStep,
+    Step,
+    StepError,
+    Workflow,
+    deliver_event,
+)
 from flowstate.engine import carry
 from flowstate.engine.carry import carry_run, carry_step, drain
+from flowstate.engine.events import sweep_inbox
 from flowstate.engine.recover import end_leases_of_the_gone
 from flowstate.engine.sweep import sweep
 from flowstate.models import Run, StepRun
@@ -68,6 +79,16 @@ class Paused(Workflow):
     one = CreateStep("kiosk.Entry", values={"what": "one"})
     pause = DelayStep(timedelta(hours=1))
     two = CreateStep("kiosk.Entry", values={"what": "two"})
+
+
+class Answered(Workflow):
+    """Waits for an event, for a year."""
+
+    class Meta:
+        exclusive = None
+
+    answer = EventStep("answer", key="k", timeout=timedelta(days=365))
+    last = CreateStep("kiosk.Entry", values={"what": "last"})
 
 
 class Stage:
@@ -178,6 +199,22 @@ class Stage:
         assert sweep() == 1
         assert carry_run(str(run.pk), queue=QUEUE) == "succeeded"
         shift_clock(-3601)
+
+    def wait_for_an_event(self) -> None:
+        run = Answered.run(user=SYSTEM)
+        assert sweep() == 0
+        deliver_event("answer", "k", event_id="first")
+        assert carry_run(str(run.pk), queue=QUEUE) == "succeeded"
+
+    def take_an_event_of_before(self) -> None:
+        deliver_event("answer", "k")
+        assert Answered.run(user=SYSTEM).success
+
+    def look_into_the_inbox(self) -> None:
+        assert sweep_inbox() == 0
+
+    def cancel_what_waits(self) -> None:
+        Answered.run(user=SYSTEM).cancel(SYSTEM)
 
     def end_leases_of_the_gone(self) -> None:
         end_leases_of_the_gone(self.using)

@@ -22,7 +22,9 @@ pytestmark = [pytest.mark.only_postgres, pytest.mark.django_db]
 
 FEW, MANY = 1_000, 100_000
 SHORT, LONG = 10, 10_000
-JOURNAL = {Run._meta.db_table, StepRun._meta.db_table}
+FILLED = {Run._meta.db_table, StepRun._meta.db_table}
+JOURNAL = {model._meta.db_table for model in filling.JOURNAL}
+"""Those that are filled beside waiting runs, too; of an empty table PostgreSQL asks no index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +75,9 @@ def _with_queued(count: int) -> list[Plan]:
     return look_for_work()
 
 
-def scanned(plans: list[Plan]) -> list[str]:
-    """Return the statements that read a table of the journal from one end to the other."""
-    return [plan.words for plan in plans if JOURNAL.intersection(plan.scanned)]
+def scanned(plans: list[Plan], tables: set[str] = FILLED) -> list[str]:
+    """Return the statements that read one of these tables from one end to the other."""
+    return [plan.words for plan in plans if tables.intersection(plan.scanned)]
 
 
 def grown(few: list[Plan], many: list[Plan]) -> list[tuple[str, int, int]]:
@@ -100,7 +102,7 @@ def test_a_hundred_thousand_runs_that_wait_cost_nothing(played: Played, scene: s
     few, waiting = played.few[scene], played.waiting[scene]
 
     assert [plan.words for plan in few] == [plan.words for plan in waiting]
-    assert scanned(waiting) == []
+    assert scanned(waiting, JOURNAL) == []
     assert grown(few, waiting) == []
 
 

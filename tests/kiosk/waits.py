@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
+from rest_framework import serializers
 
-from flowstate import Context, DelayStep, Retry, Step, UpdateStep, Workflow, step
+from flowstate import Context, DelayStep, EventStep, Retry, Step, UpdateStep, Workflow, step
 from tests.kiosk.returns import called
 from tests.kiosk.workflows import diary_step
 
@@ -110,3 +111,77 @@ class Twice(Workflow):
     short = DelayStep(HOUR, depends_on=())
     long = DelayStep(2 * HOUR, depends_on=())
     join = diary_step("join", depends_on=[short, long])
+
+
+class KeyInput(serializers.Serializer[Any]):
+    key = serializers.CharField(default="k")
+
+
+class Confirmed(Workflow):
+    """Asks, waits for the answer under a key, and goes on with it."""
+
+    input = KeyInput
+
+    class Meta:
+        exclusive = None
+
+    ask = diary_step("ask")
+    confirmed = EventStep("order.confirmed", key=lambda ctx: ctx.input["key"], timeout=DAY)
+    go_on = Step("go_on", lambda ctx: ctx.results["confirmed"])
+
+
+class Patiently(Workflow):
+    """Waits as long as it takes, and does without in the end."""
+
+    class Meta:
+        exclusive = None
+
+    first = EventStep("first", key="k")
+    second = EventStep("second", key="k", timeout=HOUR, optional=True, default="nobody came")
+    last = Step("last", lambda ctx: [ctx.results["first"], ctx.results["second"]], transactional=True)
+
+
+class Insistent(Workflow):
+    """Waits an hour, and an hour again."""
+
+    class Meta:
+        exclusive = None
+
+    ask = diary_step("ask")
+    answer = EventStep("answer", key=scripted, timeout=HOUR, retry=Retry(max_attempts=2, delay=0))
+
+
+class ByLink(Workflow):
+    """Gives a token away, and waits for whoever has it."""
+
+    class Meta:
+        exclusive = None
+
+    @step
+    def send(self, ctx: Context[Any]) -> str:
+        called(ctx, "send")
+        return ctx.event_token("clicked")
+
+    clicked = EventStep("clicked", timeout=DAY)
+    last = Step("last", lambda ctx: ctx.results["clicked"])
+
+
+class Thrice(Workflow):
+    """Needs three events of one kind."""
+
+    class Meta:
+        exclusive = None
+
+    one = EventStep("part", key="k", depends_on=())
+    two = EventStep("part", key="k", depends_on=())
+    three = EventStep("part", key="k", depends_on=[one, two])
+
+
+class Retold(Workflow):
+    """What its event brought about outside is taken back when it fails."""
+
+    class Meta:
+        exclusive = None
+
+    heard = EventStep("heard", key="k", compensate=lambda ctx, payload: called(ctx, f"take back {payload}"))
+    fail = Step("fail", lambda ctx: 1 / 0)

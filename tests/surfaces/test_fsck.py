@@ -26,6 +26,7 @@ from tests.faults.planting import (
     retried_while_live,
     run_row,
     step_row,
+    still_awaited,
     taken_over_and_kept,
     waived,
 )
@@ -95,6 +96,8 @@ PLANTED: list[tuple[str, str, Callable[[], Any]]] = [
         "whose wait is over",
         lambda: alone({**RUNNING, "wake_at": late(600)}, status="waiting", kind="delay", wake_at=late(-1)),
     ),
+    ("I12", "nothing can bring", lambda: alone(RUNNING, status="waiting", kind="event")),
+    ("I9", "would still be given an event", still_awaited),
     ("I12", "for none that will come", lambda: alone(RUNNING, status="waiting", kind="delay")),
     (
         "I12",

@@ -70,6 +70,11 @@ def celery() -> Iterator[Celery]:
         ({"SERVICES": ["bank"]}, ["flowstate.E009"]),
         ({"SERVICES": {"bank": "shop.nowhere.Bank"}}, ["flowstate.E010"]),
         ({"CARRIER": "nowhere.Carrier"}, ["flowstate.E010"]),
+        ({"EVENT_SECRETS": {"order.paid": "x" * 16, "sent": ["y" * 16, "z" * 16]}}, []),
+        ({"EVENT_SECRETS": {"order.paid": "short"}}, ["flowstate.E009"]),
+        ({"EVENT_SECRETS": {"order paid": "x" * 16}}, ["flowstate.E009"]),
+        ({"EVENT_SECRETS": ["x" * 16]}, ["flowstate.E009"]),
+        ({"MAX_EVENTS": 0}, ["flowstate.E009"]),
     ],
     ids=repr,
 )

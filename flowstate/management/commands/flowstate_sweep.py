@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from flowstate.conf import settings
+from flowstate.engine.events import sweep_inbox
 from flowstate.engine.sweep import Patience, sweep
 
 
@@ -28,6 +29,7 @@ class Command(BaseCommand):
         patience = Patience() if options["loop"] else None
         while True:
             taken = sweep(limit=options["limit"], order=options["order"], patience=patience)
+            sweep_inbox(limit=options["limit"])
             if taken or not options["loop"]:
                 self.stdout.write(f"{taken} runs were due.")
             if not options["loop"]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from flowstate import DelayStep, Retry, Workflow
-from flowstate.workflows.steps import Kind
+from flowstate import DelayStep, EventStep, Retry, Workflow
+from flowstate.workflows.steps import UNSET, Kind
 from tests.unit.workflows.refusals import flow_of, free, refused
 
 
@@ -40,14 +40,14 @@ def test_what_is_no_duration_is_refused(given: Any) -> None:
     assert "DelayStep: the duration is a" in refused(lambda: DelayStep(given))
 
 
-@pytest.mark.parametrize("option", ["timeout", "compensate", "unknown_on", "transactional"])
+@pytest.mark.parametrize("option", ["timeout", "unknown_on", "transactional"])
 def test_what_has_no_meaning_for_a_wait_is_refused(option: str) -> None:
     options: dict[str, Any] = {option: None}
 
     words = refused(lambda: DelayStep(1, **options))
 
     assert words.startswith(
-        f"DelayStep has no option {option}; there are background, collect_errors, default"
+        f"DelayStep has no option {option}; there are background, collect_errors, compensate"
     )
 
 
@@ -73,3 +73,31 @@ def test_a_wait_takes_the_common_options() -> None:
 
     assert (step.name, step.optional, step.default, step.queue) == ("pause", True, 3, "slow")
     assert step.condition(None, None) == "when is false"
+
+
+def test_an_event_step_names_its_event_and_its_key() -> None:
+    ctx = {"order": 7}
+    step = EventStep("order.confirmed", key=lambda ctx: ctx["order"], timeout=timedelta(days=1))
+
+    assert (step.kind, step.event, step.limit) == (Kind.EVENT, "order.confirmed", 86400.0)
+    assert step.timeout is None  # of an attempt, which only asks for the key
+    assert step.key_for(ctx) == 7
+    assert EventStep("x", key="plain").key_for(ctx) == "plain"
+    assert EventStep("x").key_for(ctx) is UNSET
+
+
+@pytest.mark.parametrize("name", ["", "two words", "-x", "a/b", "x" * 101, None, "ä"], ids=repr)
+def test_a_name_that_no_url_could_hold_is_refused(name: Any) -> None:
+    words = refused(lambda: EventStep(name))
+
+    assert words == (
+        f"EventStep: the event is named by letters, digits, _, . and -, at most 100 of them, not {name!r}."
+    )
+
+
+def test_a_key_that_could_not_be_called_and_a_limit_of_nothing_are_refused() -> None:
+    keyed = refused(lambda: flow_of({"wait": EventStep("x", key=lambda: 1)}))
+    limited = refused(lambda: EventStep("x", timeout=0))
+
+    assert keyed == "shop.Flow: step 'wait': key takes (ctx), but <lambda> takes ()."
+    assert limited == "EventStep: timeout is above 0 seconds, not 0: nothing can be done in no time."

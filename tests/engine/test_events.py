@@ -1,0 +1,553 @@
+"""Steps that wait for an event from outside: delivered before, after, twice, to many, or never."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from django.db import transaction
+from django.test import TestCase
+
+from flowstate import (
+    SYSTEM,
+    EventInvalid,
+    EventTimeout,
+    EventTokenSpent,
+    EventTokenUnknown,
+    InboxFull,
+    deliver_event,
+)
+from flowstate.engine.carry import carry_run
+from flowstate.engine.contexts import run_context_of
+from flowstate.engine.events import deliver_by_token, sweep_inbox
+from flowstate.engine.fsck import find_broken
+from flowstate.engine.loading import load
+from flowstate.engine.matching import match_event
+from flowstate.engine.sweep import sweep
+from flowstate.engine.tokens import hash_of, make_token
+from flowstate.models import Event, EventWait, Run
+from flowstate.testing import carry_due
+from tests.kiosk import returns, waits
+from tests.kiosk.waits import DAY, HOUR, ByLink, Confirmed, Insistent, Patiently, Retold, Thrice
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def forget() -> Iterator[None]:
+    returns.forget()
+    waits.given.clear()
+    yield
+    returns.forget()
+    waits.given.clear()
+
+
+def lines() -> list[str]:
+    return returns.diary.lines
+
+
+def carry(run: Run) -> str:
+    return carry_run(str(run.pk), queue="flowstate")
+
+
+def broken() -> list[str]:
+    return [f"{row.invariant} {row.words}" for row in find_broken(using="default", skew=timedelta(0))]
+
+
+def confirmed(key: str = "k") -> Run:
+    return Confirmed.run(user=SYSTEM, input={"key": key})
+
+
+# --- delivering ----------------------------------------------------------------------------------------
+
+
+def test_a_run_that_waits_for_an_event_says_so_and_holds_nothing() -> None:
+    """I12, I29."""
+    run = confirmed()
+
+    row = run.refresh().step_runs.get(name="confirmed")
+    assert (run.status, run.waiting_for) == ("running", "event")
+    assert (row.status, row.lease_until) == ("waiting", None)
+    assert run.wake_at == row.wake_at
+    assert broken() == []
+
+
+def test_an_event_ends_the_wait_and_its_payload_is_the_result() -> None:
+    run = confirmed()
+
+    event = deliver_event("order.confirmed", "k", {"by": "Ada", "price": Decimal("1.50")})
+    assert carry(run) == "succeeded"
+
+    assert run.refresh().value == {"by": "Ada", "price": Decimal("1.50")}
+    assert lines() == ["ask"]
+    assert event.payload == {"by": "Ada", "price": Decimal("1.50")}
+    assert Event.objects.get().taken_at is not None
+    assert not EventWait.objects.exists()
+    assert broken() == []
+
+
+def test_an_event_that_comes_before_its_step_is_not_lost() -> None:
+    deliver_event("order.confirmed", "k", 1)
+    assert Event.objects.get().taken_at is None
+
+    run = confirmed()
+
+    assert run.success  # inline, without a worker
+    assert run.value == 1
+    assert broken() == []
+
+
+def test_an_event_for_another_key_or_of_another_name_is_none() -> None:
+    run = confirmed()
+
+    deliver_event("order.confirmed", "other")
+    deliver_event("order.cancelled", "k")
+
+    assert carry(run) == ""
+    assert run.refresh().waiting_for == "event"
+
+
+def test_a_key_may_be_a_number_and_is_text() -> None:
+    run = confirmed("7")
+
+    deliver_event("order.confirmed", 7)
+
+    assert carry(run) == "succeeded"
+
+
+def test_an_event_that_arrives_twice_counts_once() -> None:
+    first = deliver_event("part", "k", 1, event_id="evt_1")
+    again = deliver_event("part", "k", 2, event_id="evt_1")
+    deliver_event("part", "other", 3, event_id="evt_2")
+    run = Thrice.run(user=SYSTEM)
+
+    assert again == first
+    assert (again.replayed, first.replayed) == (True, False)
+    assert Event.objects.count() == 2
+    assert [row.status for row in run.refresh().steps] == ["done", "waiting", "blocked"]
+    assert run.results == {"one": 1}
+
+
+def test_an_event_wakes_every_run_that_waits_for_its_key() -> None:
+    runs = [confirmed() for _run in range(3)]
+
+    deliver_event("order.confirmed", "k", "all of you")
+
+    assert [carry(run) for run in runs] == ["succeeded"] * 3
+    assert {run.refresh().value for run in runs} == {"all of you"}
+
+
+def test_an_event_for_one_only_wakes_the_oldest() -> None:
+    first, second = confirmed(), confirmed()
+
+    deliver_event("order.confirmed", "k", 1, once=True)
+    assert [carry(first), carry(second)] == ["succeeded", ""]
+    deliver_event("order.confirmed", "k", 2, once=True)
+
+    assert carry(second) == "succeeded"
+    assert [run.refresh().value for run in (first, second)] == [1, 2]
+
+
+def test_each_wait_takes_one_event_the_oldest_first() -> None:
+    for number in range(3):
+        deliver_event("part", "k", number, once=True)
+
+    run = Thrice.run(user=SYSTEM)
+
+    assert run.success
+    assert run.results == {"one": 0, "two": 1, "three": 2}
+
+
+def test_a_delivery_in_a_transaction_counts_from_its_commit_on() -> None:
+    """I14."""
+    run = confirmed()
+    with transaction.atomic():
+        deliver_event("order.confirmed", "k", "rolled back")
+        transaction.set_rollback(True)
+    assert carry(run) == ""
+
+    with transaction.atomic():
+        deliver_event("order.confirmed", "k", "committed")
+        assert Event.objects.get().taken_at is None
+
+    assert carry(run) == "succeeded"
+    assert run.refresh().value == "committed"
+
+
+def test_waits_and_events_of_one_transaction_meet_when_it_commits() -> None:
+    deliver_event("first", "k", 1)
+
+    with transaction.atomic():
+        run = Patiently.run(user=SYSTEM)
+        deliver_event("second", "k", 2)
+    sweep()
+    carry_due()
+
+    assert run.refresh().value == [1, 2]
+
+
+def test_what_came_is_told_by_the_history() -> None:
+    """I27."""
+    run = confirmed()
+
+    deliver_event("order.confirmed", "k", 1)
+
+    told = [(event.kind, event.step, event.data["event"]) for event in run.events.all()]
+    assert told == [("event_received", "confirmed", "order.confirmed")]
+    assert "event_received" in [entry.what for entry in run.timeline()]
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "more", "words"),
+    [
+        ("no spaces", "k", {}, "The event is named by letters"),
+        ("", "k", {}, "The event is named by letters"),
+        ("paid", None, {}, "The key of event paid is a printable text"),
+        ("paid", True, {}, "not True"),
+        ("paid", "x" * 256, {}, "1 to 255 characters"),
+        ("paid", "k", {"event_id": ""}, "The id of event paid"),
+        ("paid", "k", {"payload": object()}, "The payload of event paid"),
+        ("paid", "k", {"payload": "x" * 300_000}, "MAX_VALUE_BYTES"),
+    ],
+)
+def test_an_event_that_cannot_be_stored_is_refused(
+    name: str, key: Any, more: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(EventInvalid, match=words.replace("[", r"\[")):
+        deliver_event(name, key, **more)
+
+    assert not Event.objects.exists()
+
+
+def test_events_that_nobody_waits_for_are_bounded_per_key(settings: Any) -> None:
+    settings.FLOWSTATE = {"MAX_EVENTS": 2}
+    for number in range(2):
+        deliver_event("part", "k", number, event_id=str(number))
+
+    with pytest.raises(InboxFull, match="Nobody has waited for 2 events part"):
+        deliver_event("part", "k", 2)
+
+    assert deliver_event("part", "k", 1, event_id="1").replayed
+    deliver_event("part", "another")
+    assert Event.objects.count() == 3
+
+
+def test_events_that_nobody_waits_for_are_forgotten_after_thirty_days(clock: Callable[[float], None]) -> None:
+    deliver_event("part", "k", 1)
+    assert sweep_inbox() == 0
+
+    clock(30 * DAY - 5)
+    assert sweep_inbox() == 0
+    clock(10)
+    assert sweep_inbox() == 1
+
+    assert not Event.objects.exists()
+
+
+def test_an_event_that_a_step_has_yet_to_be_given_is_kept(clock: Callable[[float], None]) -> None:
+    run = confirmed()
+    event = deliver_event("other", "k")
+    EventWait.objects.update(event=event)
+    Run.objects.update(wake_at=run.started_at + timedelta(days=60))
+
+    clock(31 * DAY)
+    assert sweep_inbox() == 1
+
+    assert Event.objects.exists()
+    assert sweep_inbox() == 0
+
+
+# --- who dies in between -------------------------------------------------------------------------------
+
+
+def test_an_event_whose_deliverer_died_is_handed_out_by_the_sweeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = confirmed()
+    with monkeypatch.context() as dead:
+        dead.setattr("flowstate.engine.events.match_event", lambda event, using: [])
+        deliver_event("order.confirmed", "k", 1)
+    assert sweep() == 0
+
+    assert sweep_inbox() == 1
+    assert sweep() == 1
+
+    assert carry(run) == "succeeded"
+    assert broken() == []
+
+
+def test_an_event_that_was_taken_by_who_died_is_handed_out_by_the_sweeper(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = confirmed()
+    with monkeypatch.context() as dead:
+        dead.setattr("flowstate.engine.events.take_up", lambda run_id, using: None)
+        deliver_event("order.confirmed", "k", 1)
+    assert Event.objects.get().taken_at is not None
+
+    assert sweep() == 1
+
+    assert carry(run) == "succeeded"
+
+
+def test_a_wait_whose_process_died_before_it_looked_is_looked_at_by_the_sweeper(
+    monkeypatch: pytest.MonkeyPatch, clock: Callable[[float], None]
+) -> None:
+    class Dead(BaseException):
+        pass
+
+    def die(step_run_id: int, using: str) -> None:
+        raise Dead
+
+    deliver_event("order.confirmed", "k", 1)
+    with monkeypatch.context() as dead:
+        dead.setattr("flowstate.engine.wait_kinds.match_wait", die)
+        with pytest.raises(Dead):
+            confirmed()
+    run = Run.objects.get()
+    assert run.step_runs.get(name="confirmed").status == "waiting"
+
+    clock(100)
+    assert sweep() == 1
+
+    assert carry(run) == "succeeded"
+
+
+def test_matching_again_gives_no_event_twice() -> None:
+    first = confirmed()
+    event = deliver_event("order.confirmed", "k", 1)
+    second = confirmed()
+
+    assert match_event(event, "default") == []
+    sweep_inbox()
+
+    assert carry(first) == "succeeded"
+    assert second.refresh().waiting_for == "event"
+
+
+# --- time over -----------------------------------------------------------------------------------------
+
+
+def test_an_event_that_does_not_come_in_time_fails_the_step(clock: Callable[[float], None]) -> None:
+    run = confirmed()
+
+    clock(DAY + 1)
+    carry(run)
+
+    assert run.refresh().status == "compensated"
+    assert run.failed_step == "confirmed"
+    assert lines() == ["ask", "undo ask"]
+    with pytest.raises(
+        EventTimeout, match=r"confirmed waited for the event order.confirmed for 86400 seconds"
+    ):
+        run.raise_for_status()
+    assert not EventWait.objects.exists()
+    assert broken() == []
+
+
+def test_an_optional_event_that_does_not_come_leaves_its_default(clock: Callable[[float], None]) -> None:
+    deliver_event("first", "k", "came")
+    run = Patiently.run(user=SYSTEM)
+
+    clock(HOUR + 1)
+    assert carry(run) == "succeeded"
+
+    assert run.refresh().value == ["came", "nobody came"]
+    assert run.step_runs.get(name="second").status == "failed"
+
+
+def test_an_optional_event_that_comes_replaces_its_default() -> None:
+    deliver_event("first", "k", 1)
+    run = Patiently.run(user=SYSTEM)
+
+    deliver_event("second", "k", None)
+
+    assert carry(run) == "succeeded"
+    assert run.refresh().value == [1, None]
+
+
+def test_a_retry_waits_once_more_and_then_fails(clock: Callable[[float], None]) -> None:
+    """I25: the timeout is that of an attempt."""
+    waits.given.extend([lambda ctx: "k"] * 2)
+    run = Insistent.run(user=SYSTEM)
+
+    clock(HOUR + 1)
+    carry(run)
+    row = run.refresh().step_runs.get(name="answer")
+    assert (row.status, row.failures, row.attempt) == ("waiting", 1, 2)
+    assert EventWait.objects.count() == 1
+    clock(HOUR + 1)
+    carry(run)
+
+    assert run.refresh().status == "compensated"
+    assert run.step_runs.get(name="answer").failures == 2
+    assert broken() == []
+
+
+def test_an_event_that_came_in_time_counts_however_late_one_looks(clock: Callable[[float], None]) -> None:
+    run = confirmed()
+    event = Event(name="order.confirmed", key="k", topic=EventWait.objects.get().topic, payload_json=1)
+    event.expires_at = event.wake_at = event.received_at
+    event.save()
+    clock(DAY + 1)
+
+    sweep()
+
+    assert carry(run) == "succeeded"
+
+
+@pytest.mark.parametrize("given", [None, "", object()])
+def test_a_key_that_is_none_fails_the_step(given: Any) -> None:
+    waits.given.extend([lambda ctx: given] * 2)
+
+    run = Insistent.run(user=SYSTEM)
+
+    assert run.status == "compensated"
+    assert run.error is not None
+    assert "The key of step answer is a printable text" in run.error["detail"]
+
+
+# --- stopped -------------------------------------------------------------------------------------------
+
+
+def test_a_cancelled_run_takes_no_event_and_keeps_no_token() -> None:
+    """I9, I24."""
+    run = confirmed()
+
+    run.cancel(SYSTEM)
+    deliver_event("order.confirmed", "k", 1)
+
+    assert run.refresh().status == "cancelled"
+    assert not EventWait.objects.exists()
+    assert Event.objects.get().taken_at is None
+    assert broken() == []
+
+
+def test_a_failing_branch_takes_the_wait_of_another_away(clock: Callable[[float], None]) -> None:
+    """I24."""
+    run = Thrice.run(user=SYSTEM)
+    assert EventWait.objects.count() == 2
+
+    run.cancel(SYSTEM)
+
+    assert not EventWait.objects.exists()
+    assert broken() == []
+
+
+def test_what_an_event_brought_about_can_be_taken_back() -> None:
+    deliver_event("heard", "k", "news")
+
+    run = Retold.run(user=SYSTEM)
+
+    assert run.status == "compensated"
+    assert lines() == ["take back news"]
+
+
+# --- tokens --------------------------------------------------------------------------------------------
+
+
+def token_of(run: Run) -> str:
+    token = run.results["send"]
+    assert isinstance(token, str)
+    return token
+
+
+def test_a_token_brings_its_step_its_event_once() -> None:
+    run = ByLink.run(user=SYSTEM)
+    token = token_of(run)
+
+    deliver_by_token(token, {"yes": True})
+    assert carry(run) == "succeeded"
+
+    assert run.refresh().value == {"yes": True}
+    with pytest.raises(EventTokenSpent):
+        deliver_by_token(token, {"yes": False})
+    assert run.refresh().value == {"yes": True}
+    assert broken() == []
+
+
+def test_a_token_is_stored_as_a_hash_that_goes_with_the_wait() -> None:
+    run = ByLink.run(user=SYSTEM)
+
+    wait = EventWait.objects.get()
+    assert wait.token_hash == hash_of(token_of(run))
+    assert token_of(run) not in wait.token_hash
+    deliver_by_token(token_of(run))
+    assert not EventWait.objects.exists()
+
+
+def test_a_token_that_is_used_before_its_step_waits_is_not_lost() -> None:
+    def click_early() -> None:
+        row = Run.objects.get().step_runs.get(name="clicked")
+        deliver_by_token(make_token(row), "early")
+
+    returns.within["send"] = [click_early]
+
+    run = ByLink.run(user=SYSTEM)
+
+    assert run.success
+    assert run.value == "early"
+
+
+@pytest.mark.parametrize("how", ["forged", "other step", "short", "no base64", "not ascii"])
+def test_a_token_that_nobody_gave_out_is_unknown(how: str) -> None:
+    """S21."""
+    run, other = ByLink.run(user=SYSTEM), ByLink.run(user=SYSTEM)
+    token = token_of(run)
+    forged = {
+        "forged": token[:-4] + ("AAAA" if not token.endswith("AAAA") else "BBBB"),
+        "other step": token_of(other)[:24] + token[24:],
+        "short": token[:-1],
+        "no base64": "!" * len(token),
+        "not ascii": "ä" * len(token),
+    }[how]
+
+    with pytest.raises(EventTokenUnknown):
+        deliver_by_token(forged)
+
+    assert run.refresh().waiting_for == other.refresh().waiting_for == "event"
+
+
+def test_a_token_expires_with_its_step(clock: Callable[[float], None]) -> None:
+    """S21."""
+    timed_out, cancelled = ByLink.run(user=SYSTEM), ByLink.run(user=SYSTEM)
+    tokens = [token_of(timed_out), token_of(cancelled)]
+    cancelled.cancel(SYSTEM)
+    clock(DAY + 1)
+    carry(timed_out)
+
+    for token in tokens:
+        with pytest.raises(EventTokenSpent):
+            deliver_by_token(token)
+
+
+def test_a_token_outlives_a_change_of_the_secret_key(settings: Any) -> None:
+    run = ByLink.run(user=SYSTEM)
+    settings.SECRET_KEY = "another"  # noqa: S105 - of the test
+
+    deliver_by_token(token_of(run), 1)
+
+    assert carry(run) == "succeeded"
+
+
+def test_a_token_of_what_is_no_event_step_is_refused() -> None:
+    run = ByLink.run(user=SYSTEM)
+    ctx = run_context_of(load(run.pk, using="default"))
+
+    assert ctx.event_token("clicked") == token_of(run)
+    with pytest.raises(KeyError, match="no EventStep 'send'; there is clicked"):
+        ctx.event_token("send")
+
+
+class InATestCase(TestCase):
+    """Nothing ever commits here; `carry_due` stands for the workers."""
+
+    def test_an_event_is_delivered_and_carried(self) -> None:
+        run = confirmed()
+
+        deliver_event("order.confirmed", "k", 1)
+        carry_due()
+
+        assert run.refresh().success
