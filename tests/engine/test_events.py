@@ -16,23 +16,17 @@ from flowstate import (
     SYSTEM,
     EventInvalid,
     EventTimeout,
-    EventTokenSpent,
-    EventTokenUnknown,
     InboxFull,
     deliver_event,
 )
 from flowstate.engine.carry import carry_run
-from flowstate.engine.contexts import run_context_of
-from flowstate.engine.events import deliver_by_token, sweep_inbox
+from flowstate.engine.events import sweep_inbox
 from flowstate.engine.fsck import find_broken
-from flowstate.engine.loading import load
-from flowstate.engine.matching import match_event
 from flowstate.engine.sweep import sweep
-from flowstate.engine.tokens import hash_of, make_token
 from flowstate.models import Event, EventWait, Run
 from flowstate.testing import carry_due
 from tests.kiosk import returns, waits
-from tests.kiosk.waits import DAY, HOUR, ByLink, Confirmed, Insistent, Patiently, Retold, Thrice
+from tests.kiosk.waits import DAY, HOUR, Confirmed, Insistent, Patiently, Retold, Thrice
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -261,72 +255,6 @@ def test_an_event_that_a_step_has_yet_to_be_given_is_kept(clock: Callable[[float
     assert sweep_inbox() == 0
 
 
-# --- who dies in between -------------------------------------------------------------------------------
-
-
-def test_an_event_whose_deliverer_died_is_handed_out_by_the_sweeper(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = confirmed()
-    with monkeypatch.context() as dead:
-        dead.setattr("flowstate.engine.events.match_event", lambda event, using: [])
-        deliver_event("order.confirmed", "k", 1)
-    assert sweep() == 0
-
-    assert sweep_inbox() == 1
-    assert sweep() == 1
-
-    assert carry(run) == "succeeded"
-    assert broken() == []
-
-
-def test_an_event_that_was_taken_by_who_died_is_handed_out_by_the_sweeper(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    run = confirmed()
-    with monkeypatch.context() as dead:
-        dead.setattr("flowstate.engine.events.take_up", lambda run_id, using: None)
-        deliver_event("order.confirmed", "k", 1)
-    assert Event.objects.get().taken_at is not None
-
-    assert sweep() == 1
-
-    assert carry(run) == "succeeded"
-
-
-def test_a_wait_whose_process_died_before_it_looked_is_looked_at_by_the_sweeper(
-    monkeypatch: pytest.MonkeyPatch, clock: Callable[[float], None]
-) -> None:
-    class Dead(BaseException):
-        pass
-
-    def die(step_run_id: int, using: str) -> None:
-        raise Dead
-
-    deliver_event("order.confirmed", "k", 1)
-    with monkeypatch.context() as dead:
-        dead.setattr("flowstate.engine.wait_kinds.match_wait", die)
-        with pytest.raises(Dead):
-            confirmed()
-    run = Run.objects.get()
-    assert run.step_runs.get(name="confirmed").status == "waiting"
-
-    clock(100)
-    assert sweep() == 1
-
-    assert carry(run) == "succeeded"
-
-
-def test_matching_again_gives_no_event_twice() -> None:
-    first = confirmed()
-    event = deliver_event("order.confirmed", "k", 1)
-    second = confirmed()
-
-    assert match_event(event, "default") == []
-    sweep_inbox()
-
-    assert carry(first) == "succeeded"
-    assert second.refresh().waiting_for == "event"
-
-
 # --- time over -----------------------------------------------------------------------------------------
 
 
@@ -443,102 +371,6 @@ def test_what_an_event_brought_about_can_be_taken_back() -> None:
 
     assert run.status == "compensated"
     assert lines() == ["take back news"]
-
-
-# --- tokens --------------------------------------------------------------------------------------------
-
-
-def token_of(run: Run) -> str:
-    token = run.results["send"]
-    assert isinstance(token, str)
-    return token
-
-
-def test_a_token_brings_its_step_its_event_once() -> None:
-    run = ByLink.run(user=SYSTEM)
-    token = token_of(run)
-
-    deliver_by_token(token, {"yes": True})
-    assert carry(run) == "succeeded"
-
-    assert run.refresh().value == {"yes": True}
-    with pytest.raises(EventTokenSpent):
-        deliver_by_token(token, {"yes": False})
-    assert run.refresh().value == {"yes": True}
-    assert broken() == []
-
-
-def test_a_token_is_stored_as_a_hash_that_goes_with_the_wait() -> None:
-    run = ByLink.run(user=SYSTEM)
-
-    wait = EventWait.objects.get()
-    assert wait.token_hash == hash_of(token_of(run))
-    assert token_of(run) not in wait.token_hash
-    deliver_by_token(token_of(run))
-    assert not EventWait.objects.exists()
-
-
-def test_a_token_that_is_used_before_its_step_waits_is_not_lost() -> None:
-    def click_early() -> None:
-        row = Run.objects.get().step_runs.get(name="clicked")
-        deliver_by_token(make_token(row), "early")
-
-    returns.within["send"] = [click_early]
-
-    run = ByLink.run(user=SYSTEM)
-
-    assert run.success
-    assert run.value == "early"
-
-
-@pytest.mark.parametrize("how", ["forged", "other step", "short", "no base64", "not ascii"])
-def test_a_token_that_nobody_gave_out_is_unknown(how: str) -> None:
-    """S21."""
-    run, other = ByLink.run(user=SYSTEM), ByLink.run(user=SYSTEM)
-    token = token_of(run)
-    forged = {
-        "forged": token[:-4] + ("AAAA" if not token.endswith("AAAA") else "BBBB"),
-        "other step": token_of(other)[:24] + token[24:],
-        "short": token[:-1],
-        "no base64": "!" * len(token),
-        "not ascii": "ä" * len(token),
-    }[how]
-
-    with pytest.raises(EventTokenUnknown):
-        deliver_by_token(forged)
-
-    assert run.refresh().waiting_for == other.refresh().waiting_for == "event"
-
-
-def test_a_token_expires_with_its_step(clock: Callable[[float], None]) -> None:
-    """S21."""
-    timed_out, cancelled = ByLink.run(user=SYSTEM), ByLink.run(user=SYSTEM)
-    tokens = [token_of(timed_out), token_of(cancelled)]
-    cancelled.cancel(SYSTEM)
-    clock(DAY + 1)
-    carry(timed_out)
-
-    for token in tokens:
-        with pytest.raises(EventTokenSpent):
-            deliver_by_token(token)
-
-
-def test_a_token_outlives_a_change_of_the_secret_key(settings: Any) -> None:
-    run = ByLink.run(user=SYSTEM)
-    settings.SECRET_KEY = "another"  # noqa: S105 - of the test
-
-    deliver_by_token(token_of(run), 1)
-
-    assert carry(run) == "succeeded"
-
-
-def test_a_token_of_what_is_no_event_step_is_refused() -> None:
-    run = ByLink.run(user=SYSTEM)
-    ctx = run_context_of(load(run.pk, using="default"))
-
-    assert ctx.event_token("clicked") == token_of(run)
-    with pytest.raises(KeyError, match="no EventStep 'send'; there is clicked"):
-        ctx.event_token("send")
 
 
 class InATestCase(TestCase):
