@@ -36,6 +36,7 @@ class Shape(StrEnum):
     SUBROUTINE = "subroutine"
     # Rows are written.
     CYLINDER = "cylinder"
+    # Whoever comes first goes on.
     CIRCLE = "circle"
     # One way of several is taken.
     CHOICE = "choice"
@@ -84,6 +85,7 @@ _SHAPES: Final = {
     "update": Shape.CYLINDER,
     "delete": Shape.CYLINDER,
     "choice": Shape.CHOICE,
+    "first": Shape.CIRCLE,
     "approval": Shape.HEXAGON,
     "delay": Shape.HEXAGON,
     "event": Shape.HEXAGON,

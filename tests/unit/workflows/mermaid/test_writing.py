@@ -55,11 +55,18 @@ def test_a_workflow_has_one_node_for_each_step_and_one_arrow_for_each_dependency
     assert drawn == {(needed, step.name) for step in Checkout.declaration.steps for needed in step.depends_on}
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_every_kind_of_step_has_a_shape_and_steps_on_rows_have_their_own(kind: Kind) -> None:
-    on_rows = kind in {Kind.CREATE, Kind.UPDATE, Kind.DELETE}
-
-    assert (shape_of(kind) is Shape.CYLINDER) == on_rows
+@pytest.mark.parametrize(
+    ("shape", "kinds"),
+    [
+        (Shape.BOX, {Kind.EXTERNAL, Kind.TRANSACTIONAL}),
+        (Shape.CYLINDER, {Kind.CREATE, Kind.UPDATE, Kind.DELETE}),
+        (Shape.CHOICE, {Kind.CHOICE}),
+        (Shape.CIRCLE, {Kind.FIRST}),
+    ],
+)
+def test_the_shape_of_a_step_tells_its_kind(shape: Shape, kinds: set[Kind]) -> None:
+    """What is not told here waits for something, and is a hexagon or the box of a workflow in a workflow."""
+    assert {kind for kind in Kind if shape_of(kind) is shape} == kinds
 
 
 def test_a_name_that_mermaid_would_read_as_something_else_is_written_in_code() -> None:
