@@ -111,7 +111,7 @@ def test_a_viewset_of_another_model_does_not_inherit_the_routes() -> None:
         queryset = Product.objects.all()
 
     assert "pay" in names(OrderViewSet)
-    assert names(ProductViewSet) == {"restock"}
+    assert names(ProductViewSet) == {"reprice", "restock"}
 
 
 def test_a_view_can_be_made_without_a_router() -> None:
