@@ -20,7 +20,7 @@ from flowstate.engine.entities.inverse import models_of
 from flowstate.exceptions import UndoConflict
 from flowstate.models.undo_preview import RowPreview, StepPreview
 from flowstate.workflows.entities import CreateStep, DeleteStep, EntityStep, UpdateStep
-from tests.engine.test_inverse_properties import MAKERS, deeds, done, few, rolled_back, world
+from tests.zoo.deeds import MAKERS, deeds, done, few, rolled_back, world
 from tests.zoo.models import Animal, Cage, Feed, Keeper, Meal, Tag
 from tests.zoo.stage import KEY, as_journaled, carry_out, sealed_anew, take_back
 

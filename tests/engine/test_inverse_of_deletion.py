@@ -35,6 +35,7 @@ from tests.zoo.models import (
     Sticker,
     Tag,
     Verse,
+    nobodys,
 )
 from tests.zoo.stage import carry_out, everything_there_is, sealed_anew, take_back
 
@@ -54,12 +55,13 @@ def everything() -> Everything:
 
 
 def keeper() -> Keeper:
-    """Refers to nobody; nulled, defaulted, cascaded, restricted and ordered rows refer to it."""
+    """Refers to nobody; nulled, defaulted, reset, cascaded, restricted and ordered rows refer to it."""
     found = Keeper.objects.create(name="Kim", email="kim@example.org")
     other = Keeper.objects.create(name="Lou", email="lou@example.org")
     Cage.objects.create(house="A", number=1, keeper=found, deputy=other)
     Cage.objects.create(house="A", number=2, keeper=other, deputy=found)
-    Cage.objects.create(house="A", number=3, keeper=found, deputy=found)
+    Cage.objects.create(house="A", number=3, keeper=found, deputy=found, inspector=found)
+    nobodys()
     Loan.objects.create(animal=Animal.objects.create(name="ape"), keeper=found)
     verses = [Verse.objects.create(keeper=found, line=str(i)) for i in range(3)]
     found.set_verse_order(  # type: ignore[attr-defined]  # Django adds it
@@ -322,6 +324,17 @@ def test_a_column_that_came_after_the_record_gets_its_default() -> None:
     take_back(sealed_anew(written.undo), step)
 
     assert Feed.objects.values_list("name", "stock", "batch").get() == ("hay", 0, None)
+
+
+def test_a_column_that_came_after_the_record_gets_the_databases_default() -> None:
+    row = Everything.objects.create(defaulted=1)
+    step = DeleteStep()
+    written = carry_out(step, row)
+    del written.undo["deleted"][0]["values"]["defaulted"]  # type: ignore[index]
+
+    take_back(sealed_anew(written.undo), step, row)
+
+    assert Everything.objects.get().defaulted == 7
 
 
 def test_a_column_without_a_default_that_came_after_the_record_is_a_conflict() -> None:

@@ -12,6 +12,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 
@@ -46,6 +47,8 @@ class Everything(models.Model):
     binary = models.BinaryField(null=True)
     json = models.JSONField(default=dict)
     maybe_json = models.JSONField(null=True, encoder=DjangoJSONEncoder)
+    defaulted = models.IntegerField(db_default=7)
+    stamped = models.DateTimeField(db_default=Now())
     doubled = models.GeneratedField(
         expression=F("integer") * 2, output_field=models.IntegerField(), db_persist=True
     )
@@ -58,12 +61,20 @@ class Keeper(models.Model):
     email = models.EmailField(unique=True)
 
 
+def nobodys() -> Keeper:
+    """The keeper of what has none; made when somebody first needs one."""
+    return Keeper.objects.get_or_create(name="nobody", email="nobody@example.org")[0]
+
+
 class Cage(models.Model):
     house = models.CharField(max_length=20)
     number = models.PositiveIntegerField()
     keeper = models.ForeignKey(Keeper, null=True, on_delete=models.SET_NULL, related_name="cages")
     deputy = models.ForeignKey(
         Keeper, null=True, default=None, on_delete=models.SET_DEFAULT, related_name="deputised"
+    )
+    inspector = models.ForeignKey(
+        Keeper, null=True, default=None, on_delete=models.SET(nobodys), related_name="inspected"
     )
     stickers = GenericRelation("zoo.Sticker")
 

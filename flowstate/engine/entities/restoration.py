@@ -156,7 +156,8 @@ def _new_columns(row: RowRecord) -> dict[AnyField, Any]:
     for field in tracked(row.model._meta.local_concrete_fields):
         if field in row.columns:
             continue
-        if field in row.model._meta.pk_fields or not (field.has_default() or field.null):
+        defaulted = field.has_default() or field.has_db_default() or field.null
+        if field in row.model._meta.pk_fields or not defaulted:
             message = f"{row} cannot be restored: its record has no {field.name}, and there is no default."
             raise UndoConflict(message)
         values[field] = field.get_default()

@@ -80,6 +80,7 @@ def _fields(columns: dict[AnyField, Any]) -> Fields:
             "restore": change["before"] if "before" in change else f"what is there, minus {change['delta']}",
         }
         for field, change in columns.items()
+        if not _auto(change)  # a stamp is in nobody's way
     }
 
 
