@@ -46,6 +46,9 @@ class Settings:
     max_events: int = 100
     """Events under one name and key that may stay in the inbox while nobody waits for them."""
 
+    lineage: str = "actions"
+    """Of which models it is kept which steps touched their rows: those with "actions", "all", "none"."""
+
     default_queue: str = "flowstate"
     """Celery queue of runs and steps that name none."""
 

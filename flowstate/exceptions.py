@@ -290,6 +290,12 @@ class UndoConflict(FlowstateError):
         return str(self.args[0])
 
 
+class LineageUnknown(FlowstateError, LookupError):
+    """Which runs touched the rows of this model is not kept."""
+
+    code = "lineage_unknown"
+
+
 # --- events from outside -------------------------------------------------------------------------
 
 

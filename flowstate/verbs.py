@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowstate.models import Event, Run
+    from django.db import models
+
+    from flowstate.models import Event, LineageEntry, Run
     from flowstate.models.undo_preview import StepPreview
 
 
@@ -66,3 +68,10 @@ def preview_undo(run: Run) -> list[StepPreview]:
     from flowstate.engine.preview import preview_undo as engine_preview  # late: the engine sits above
 
     return engine_preview(run)
+
+
+def runs_of(row: models.Model, *, limit: int, visible_to: Any) -> list[LineageEntry]:
+    """Return which runs and steps touched a row; see `flowstate.engine.lineage.runs_of`."""
+    from flowstate.engine.lineage import runs_of as engine_runs_of  # late: the engine sits above
+
+    return engine_runs_of(row, limit=limit, visible_to=visible_to)

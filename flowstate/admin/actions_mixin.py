@@ -18,8 +18,9 @@ from flowstate.actions.actions import ActionSet, actions_of
 from flowstate.admin import display, links
 from flowstate.admin.action_page import ActionPage
 from flowstate.admin.views import own_view
-from flowstate.exceptions import DeclarationInvalid
-from flowstate.models import Run
+from flowstate.exceptions import DeclarationInvalid, LineageUnknown
+from flowstate.models import Run, runs_of
+from flowstate.models.touch import Deed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,13 +33,14 @@ else:  # cannot be subscripted at run time, and the model's own admin class stan
 class ActionsAdminMixin(AnyModelAdmin):
     """Put it before ModelAdmin: `class OrderAdmin(ActionsAdminMixin, ModelAdmin)`.
 
-    Rows get a button for each action that this user may do with them now, and the list of their runs; the
-    list of rows gets a button for each action of the collection. The pages keep whatever templates they have:
-    buttons and runs are put around them. A user needs to see the row in this admin, and the action's rules.
+    Rows get a button for each action that this user may do with them now, the list of their runs, and what
+    steps did with them; the list of rows gets a button for each action of the collection. The pages keep
+    whatever templates they have: all this is put around them. A user needs to see the row in this admin, and
+    the action's rules.
     """
 
     latest_runs = 10
-    """Runs that the page of a row lists."""
+    """Runs, and things that steps did with it, that the page of a row lists."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Refuse a class on which Django's own methods would come first and hide these."""
@@ -88,6 +90,7 @@ class ActionsAdminMixin(AnyModelAdmin):
             flowstate_buttons=self._buttons(request, obj),
             flowstate_runs=self._runs(request, obj),
             flowstate_runs_url=self._runs_url(obj),
+            flowstate_lineage=self._lineage(request, obj),
         )
 
     def _answer_on_list(self, request: HttpRequest, name: str) -> HttpResponse:
@@ -143,6 +146,22 @@ class ActionsAdminMixin(AnyModelAdmin):
                 "duration": display.run_duration(run),
             }
             for run in runs.prefetch_related("step_runs")[: self.latest_runs]
+        ]
+
+    def _lineage(self, request: HttpRequest, row: Model) -> list[dict[str, Any]] | None:
+        """Return what steps did with the row, as far as this user may see; None where that is not kept."""
+        try:
+            entries = runs_of(row, limit=self.latest_runs, visible_to=request.user)
+        except LineageUnknown:
+            return None
+        return [
+            {
+                "entry": entry,
+                "deed": Deed(entry.deed).label,
+                "id": display.short_id(entry.run.pk),
+                "url": links.run_url(self.admin_site, entry.run),
+            }
+            for entry in entries
         ]
 
     def _runs_url(self, row: Model) -> str:

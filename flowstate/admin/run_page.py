@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorText:
-    """An error as the journal holds it; `more` are its other facts, such as the fields of a conflict."""
+    """An error as the journal holds it; `fields` are those of a conflict, `more` its other facts."""
 
     detail: str
     code: str
     class_name: str
+    fields: list[dict[str, Any]]
     more: str
 
 
@@ -160,13 +161,16 @@ def _troubles(failures: int, lost: int) -> str:
 def _error(error: dict[str, Any] | None) -> ErrorText | None:
     if not error:
         return None
-    known = {"detail", "code", "class", "step", "status"}
+    fields = error.get("fields")
+    conflict = isinstance(fields, dict) and all(isinstance(values, dict) for values in fields.values())
+    known = {"detail", "code", "class", "step", "status"} | ({"fields"} if conflict else set())
     # A traceback is shown once, with the run, and not to everybody.
     more = {key: value for key, value in error.items() if key not in known | {"traceback"} and value}
     return ErrorText(
         detail=str(error.get("detail", "")),
         code=str(error.get("code", "")),
         class_name=str(error.get("class", "")),
+        fields=[{"name": name, **values} for name, values in (fields or {}).items()] if conflict else [],
         more=display.pretty(more) if more else "",
     )
 
@@ -195,7 +199,7 @@ def _history_line(run: Run, entry: TimelineEntry) -> HistoryLine:
 def _what(entry: TimelineEntry) -> str:
     kind, _, outcome = entry.what.partition(" ")
     if kind == "compensation":
-        return gettext("undo: %(outcome)s") % {"outcome": _label(Compensation, outcome)}
+        return _label(Compensation, outcome)
     if entry.what in EventKind.values:
         return _label(EventKind, entry.what)
     if entry.step:

@@ -42,6 +42,12 @@ def _values(settings: conf.Settings) -> Iterator[Error]:
                 id="flowstate.E009",
             )
     yield from _event_secrets(settings.event_secrets)
+    if settings.lineage not in ("actions", "all", "none"):
+        yield Error(
+            f'FLOWSTATE["LINEAGE"] is {settings.lineage!r}.',
+            hint="Give 'actions', 'all' or 'none'.",
+            id="flowstate.E009",
+        )
     services: object = settings.services
     if not isinstance(services, dict):
         yield Error(

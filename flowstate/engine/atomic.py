@@ -31,6 +31,7 @@ from flowstate.engine.forward import FAILURES, Outcome, attempt, failure_of
 from flowstate.engine.guard import refuse_swallowed_errors
 from flowstate.engine.hooks import announce_end, announce_step_done, announce_step_failed
 from flowstate.engine.joins import outlives_failure
+from flowstate.engine.lineage import write_touches
 from flowstate.engine.look import Next, lock_run, look, read_steps, stop
 from flowstate.engine.new_run import new_rows, skip_untaken
 from flowstate.engine.outputs import output_of, record_problem
@@ -122,6 +123,7 @@ def _carry_out_step(execution: Execution, row: StepRun, step: Step[Any]) -> None
                 continue
             outcome = outcome_of_failure
         row.reflect(status=outcome.status, ended_at=host_now(), **outcome.columns)
+        execution.touched.extend((row.name, touch) for touch in outcome.touched)
         if outcome.status == StepStatus.DONE:
             announce_step_done(execution, row.name)
         return
@@ -164,6 +166,7 @@ def _end(execution: Execution) -> None:
     else:
         run.reflect(status=RunStatus.SUCCEEDED, value_json=value, ended_at=host_now())
         insert(run, rows, execution.using)
+    write_touches(execution, execution.touched)
     record_problem(execution, problem)
     _record_attempts(execution)
     announce_end(execution, RunStatus.SUCCEEDED)
@@ -225,6 +228,7 @@ def open_as_running(execution: Execution) -> None:
 def _forget(execution: Execution) -> None:
     """Take the rows in memory back to what the journal holds."""
     execution.attempts_failed.clear()
+    execution.touched.clear()
     if execution.journaled:
         read_steps(execution)
     else:

@@ -59,6 +59,8 @@ class Execution:
     """What user code is told of the run; filled when the first is called."""
     attempts_failed: list[tuple[str, int, dict[str, Any]]] = field(default_factory=list)
     """In an atomic workflow: failed attempts that the history is told of with the run's end."""
+    touched: list[tuple[str, Any]] = field(default_factory=list)
+    """In an atomic workflow: the rows that its steps have touched, which are written down with the run's end."""
 
     runs: RunQuerySet = field(init=False, repr=False)
     """The runs of the journal's database: for the verbs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from asyncio import CancelledError
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +24,7 @@ from flowstate.engine.guard import refuse_swallowed_errors, report_row_writes
 from flowstate.engine.handover import publish_step
 from flowstate.engine.hooks import announce_step_done, announce_step_failed
 from flowstate.engine.joins import outlives_failure, refuse_failures, winner_of
+from flowstate.engine.lineage import write_touches
 from flowstate.engine.look import (
     Forward,
     Next,
@@ -60,6 +61,8 @@ class Outcome:
     columns: dict[str, Any] = field(default_factory=dict)
     forgiven: bool = True
     """Whether the run goes on: a failed step may be optional."""
+    touched: Sequence[entities.Touched] = ()
+    """The rows that it touched, of models that are traced."""
 
 
 def run_step(execution: Execution, name: str) -> Next:
@@ -116,6 +119,8 @@ def _inside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
         limit = time_limit(timeout_of(step), interrupts=not joined)
         with refuse_swallowed_errors(execution.using, what), limit:
             outcome = attempt(execution, execution.rows[row.name], step, heartbeat=None)
+        if outcome.touched:
+            write_touches(execution, [(row.name, touch) for touch in outcome.touched])
         return record_outcome(execution, row.name, outcome)
 
     try:
@@ -151,20 +156,21 @@ def attempt(
     result: Any = None
     undo: Any = None
     data: dict[str, Any] = {}
+    touched: list[entities.Touched] = []
     if isinstance(step, FirstOf):
         result = winner_of(execution, row)
     elif not isinstance(step, CreateStep | UpdateStep | DeleteStep):
         result = step.call(workflow, ctx)
     else:
         written = entities.perform(step, workflow, ctx, record_undo=record_undo, using=execution.using)
-        result, undo, data = written.result, written.undo, written.data
+        result, undo, data, touched = written.result, written.undo, written.data, written.touched
     columns = {
         "result_json": encode(result, f"The result of step {step.name}"),
         "data_json": _changes_of(ctx, data, step),
         "undo": undo,
         "uncertain": False,
     }
-    return Outcome(status=StepStatus.DONE, columns=columns)
+    return Outcome(status=StepStatus.DONE, columns=columns, touched=touched)
 
 
 def record_outcome(execution: Execution, name: str, outcome: Outcome) -> Next:

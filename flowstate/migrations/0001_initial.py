@@ -157,4 +157,19 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['topic'], name='flowstate_eventwait_topic')],
             },
         ),
+        migrations.CreateModel(
+            name='Touch',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('object_id', models.CharField(max_length=255, verbose_name='row')),
+                ('deed', models.CharField(choices=[('created', 'created'), ('changed', 'changed'), ('deleted', 'deleted')], max_length=7, verbose_name='what')),
+                ('content_type', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='contenttypes.contenttype')),
+                ('step_run', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='touches', to='flowstate.steprun')),
+            ],
+            options={
+                'verbose_name': 'touch',
+                'verbose_name_plural': 'touches',
+                'indexes': [models.Index(fields=['content_type', 'object_id', 'id'], name='flowstate_touch_row')],
+            },
+        ),
     ]

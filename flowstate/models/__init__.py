@@ -7,6 +7,7 @@ from flowstate.models.run import Run
 from flowstate.models.run_event import EventKind, RunEvent
 from flowstate.models.statuses import Compensation, Join, RunStatus, StepStatus, WaitingFor
 from flowstate.models.step_run import StepRun
+from flowstate.models.touch import LineageEntry, Touch, runs_of
 
 __all__ = [
     "Compensation",
@@ -14,10 +15,13 @@ __all__ = [
     "EventKind",
     "EventWait",
     "Join",
+    "LineageEntry",
     "Run",
     "RunEvent",
     "RunStatus",
     "StepRun",
     "StepStatus",
+    "Touch",
     "WaitingFor",
+    "runs_of",
 ]

@@ -69,6 +69,8 @@ def celery() -> Iterator[Celery]:
         ({"MAX_ROWS": "many"}, ["flowstate.E009"]),
         ({"SERVICES": ["bank"]}, ["flowstate.E009"]),
         ({"SERVICES": {"bank": "shop.nowhere.Bank"}}, ["flowstate.E010"]),
+        ({"LINEAGE": "everything"}, ["flowstate.E009"]),
+        ({"LINEAGE": "all"}, []),
         ({"CARRIER": "nowhere.Carrier"}, ["flowstate.E010"]),
         ({"EVENT_SECRETS": {"order.paid": "x" * 16, "sent": ["y" * 16, "z" * 16]}}, []),
         ({"EVENT_SECRETS": {"order.paid": "short"}}, ["flowstate.E009"]),

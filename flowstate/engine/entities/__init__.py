@@ -17,10 +17,12 @@ from flowstate.engine.entities.inverse import (
 )
 from flowstate.engine.entities.links import link_tables
 from flowstate.engine.entities.perform import Written, perform
+from flowstate.engine.entities.traces import Touched
 
 __all__ = [
     "ConflictSkipped",
     "Restored",
+    "Touched",
     "Undone",
     "Written",
     "link_tables",

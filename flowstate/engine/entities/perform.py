@@ -11,8 +11,9 @@ from typing import Any
 
 from flowstate.engine.entities.creation import create
 from flowstate.engine.entities.deletion import delete
-from flowstate.engine.entities.rows import EntityStep
+from flowstate.engine.entities.rows import EntityStep, model_of
 from flowstate.engine.entities.seal import sealed
+from flowstate.engine.entities.traces import Touched, is_traced, touched_rows
 from flowstate.engine.entities.updates import update
 from flowstate.workflows.entities import CreateStep, UpdateStep
 
@@ -30,6 +31,9 @@ class Written:
     data: dict[str, Any] = field(default_factory=dict)
     """The key or keys of created rows, under the name that `store_as` gives."""
 
+    touched: list[Touched] = field(default_factory=list)
+    """The rows of traced models that it touched."""
+
 
 def perform(step: EntityStep, workflow: Any, ctx: Any, *, record_undo: bool, using: str) -> Written:
     """Carry out an entity step and return what it has done.
@@ -39,16 +43,27 @@ def perform(step: EntityStep, workflow: Any, ctx: Any, *, record_undo: bool, usi
     Raises `RowMissing`, `RowsAmbiguous`, `RowInvalid`, `RowProtected`, `RowLimitExceeded`,
     `DeclarationInvalid`, the step's `missing` error, and whatever `save()`, receivers and the database raise.
     """
-    record = record_undo and step.derives_inverse
+    undoable = record_undo and step.derives_inverse
+    # Of one row the result tells which it was, of many only a record can.
+    record = undoable or (step.many and not _is_direct(step) and is_traced(model_of(step, ctx.entity_model)))
+    stored = {}
     if isinstance(step, CreateStep):
         (result, undo), keys = create(step, ctx, record_undo=record, using=using)
         stored = {step.store_as: keys if step.many else keys[0]} if step.store_as else {}
-        return Written(result=result, undo=_sealed(undo, step, ctx), data=stored)
-    if isinstance(step, UpdateStep):
+    elif isinstance(step, UpdateStep):
         result, undo = update(step, ctx, record_undo=record, using=using)
     else:
         result, undo = delete(step, ctx, record_undo=record, using=using)
-    return Written(result=result, undo=_sealed(undo, step, ctx))
+    return Written(
+        result=result,
+        undo=_sealed(undo, step, ctx) if undoable else None,
+        data=stored,
+        touched=touched_rows(step, ctx.entity_model, undo, result),
+    )
+
+
+def _is_direct(step: EntityStep) -> bool:
+    return isinstance(step, UpdateStep) and step.direct
 
 
 def _sealed(undo: dict[str, Any] | None, step: EntityStep, ctx: Any) -> dict[str, Any] | None:

@@ -48,6 +48,16 @@ def test_a_run_in_attention_offers_all_three_ways_on(desk: Client, stuck: Run) -
     assert offered(desk, stuck) == ["Retry", "Force", "Waive"]
 
 
+def test_its_page_tells_which_column_holds_what_instead_of_what(desk: Client, stuck: Run) -> None:
+    page = desk.get(url(stuck, "change"))
+
+    [rename, _restock, _stir] = page.context["steps"]
+    assert rename.undo_error.fields == [
+        {"name": "name", "expected": "Mine", "found": "Theirs", "restore": "Oats"}
+    ]
+    assert "flowstate-fields" in page.content.decode()
+
+
 def test_only_an_operator_may_waive_and_force_not_who_asked_for_the_run(
     client: Client, oats: Feed, keeper: User, dump: Callable[[], list[Any]]
 ) -> None:

@@ -154,15 +154,66 @@ def test_a_child_offers_the_actions_of_its_parent_and_lists_their_runs(desk: Cli
     assert list(desk.get(response.context["flowstate_runs_url"]).context["cl"].queryset) == [run]
 
 
-def test_a_page_of_a_row_takes_two_queries_more_than_without_runs(
+def test_a_page_of_a_row_takes_five_queries_more_than_without_runs(
     desk: Client, make_run: MakeRun, oats: Feed, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for _ in range(10):
         make_run(on=oats, steps={"add": {}, "close": {}})
     row_page(desk, oats)
 
-    with django_assert_num_queries(5):  # session, user, row, runs, steps
+    # Session, user, row; runs, their steps; what is written down of the row, the runs on it, their steps.
+    with django_assert_num_queries(8):
         row_page(desk, oats)
+
+
+# --- what steps did with it ----------------------------------------------------------------------
+
+
+def test_a_row_lists_what_steps_did_with_it_and_whether_that_was_undone(
+    desk: Client, oats: Feed, root: User
+) -> None:
+    kept = oats.doings["refill"].run(user=root, input={"amount": 5})  # type: ignore[attr-defined]
+    oats.doings["overfill"].run(user=root)  # type: ignore[attr-defined]
+
+    response = row_page(desk, oats)
+
+    entries = [line["entry"] for line in response.context["flowstate_lineage"]]
+    assert [(entry.step, entry.deed, entry.undone) for entry in entries] == [
+        ("add", "changed", True),
+        ("add", "changed", False),
+    ]
+    page = response.content.decode()
+    page = page[page.index("flowstate-lineage-heading") :]
+    assert "overfill.add" in page
+    assert "undone since" in page
+    assert f"/barn/flowstate/run/{kept.pk}/change/" in page
+
+
+def test_a_row_lists_only_what_this_user_may_see(client: Client, oats: Feed, root: User, guest: User) -> None:
+    oats.doings["refill"].run(user=root, input={"amount": 5})  # type: ignore[attr-defined]
+    seen = {}
+
+    for user in (
+        root,
+        staff("onlooker", "zoo.view_feed"),
+        staff("other", "zoo.view_animal", "zoo.view_bird"),
+    ):
+        client.force_login(user)
+        page = row_page(client, oats)
+        seen[user.username] = len(page.context["flowstate_lineage"]) if page.status_code == 200 else None
+
+    assert seen == {"root": 1, "onlooker": 1, "other": None}
+
+
+def test_a_row_of_a_model_that_is_not_traced_has_no_such_list(
+    desk: Client, oats: Feed, settings: Settings
+) -> None:
+    settings.FLOWSTATE = {"LINEAGE": "none"}
+
+    response = row_page(desk, oats)
+
+    assert response.context["flowstate_lineage"] is None
+    assert "flowstate-lineage" not in response.content.decode()
 
 
 def test_the_mixin_works_on_a_site_that_has_no_pages_for_runs(
