@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import pytest
@@ -125,6 +126,24 @@ def test_more_rows_than_the_cap_are_not_created() -> None:
         carry_out(step)
 
     assert not Feed.objects.exists()
+
+
+def test_a_list_of_rows_that_never_ends_is_cut_at_the_cap() -> None:
+    def endless(ctx: Any) -> Iterator[dict[str, Any]]:
+        return ({"name": f"feed {number}"} for number in count())
+
+    step = CreateStep("zoo.Feed", values=endless, many=True, name="make")
+    with override_settings(FLOWSTATE={"MAX_ROWS": 3}), pytest.raises(RowLimitExceeded, match="MAX_ROWS"):
+        carry_out(step)
+
+    assert not Feed.objects.exists()
+
+
+def test_many_rows_that_are_no_list_are_refused() -> None:
+    wrong: Any = lambda ctx: 5  # noqa: E731
+
+    with pytest.raises(DeclarationInvalid, match="gave a int; it must be a list of dictionaries"):
+        carry_out(CreateStep("zoo.Feed", values=wrong, many=True, name="make"))
 
 
 @pytest.mark.parametrize("name", ["zoo.Unicorn", "circus.Animal"])

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from django.contrib.auth.models import User
+from django.db.models import F
 
 from flowstate.engine.entities import Written
 from flowstate.engine.entities.inverse import models_of, undo
 from flowstate.exceptions import UndoConflict
 from flowstate.workflows.entities import CreateStep, DeleteStep, UpdateStep
-from tests.zoo.models import Cage, Keeper, Parrot, Tag
+from tests.zoo.models import Animal, Cage, Keeper, Parrot, Tag
 from tests.zoo.stage import KEY, carry_out, everything_there_is, sealed_anew, take_back
 
 pytestmark = pytest.mark.django_db
@@ -171,3 +172,33 @@ def test_a_workflow_may_touch_what_its_steps_name_and_what_deleting_takes_along(
         "stamp",
         "parrot",
     }
+
+
+# --- what the step's functions said then ---------------------------------------------------------
+
+
+def test_no_function_of_the_step_is_asked_again() -> None:
+    """It is computed when the step is done: what the functions would say by now may be something else."""
+    calls: list[str] = []
+
+    def asked(what: str, answer: Any) -> Any:
+        def answering(ctx: Any) -> Any:
+            calls.append(what)
+            return answer
+
+        return answering
+
+    animal = Animal.objects.create(name="ape")
+    step = UpdateStep(
+        "zoo.Animal",
+        where=asked("where", {"pk": animal.pk}),
+        values=asked("values", {"weight": F("weight") + 1}),
+        add=asked("add", {"tags": [Tag.objects.create(name="loud")]}),
+    )
+    written = carry_out(step)
+    assert sorted(calls) == ["add", "values", "where"]
+    take_back(written, step)
+
+    assert sorted(calls) == ["add", "values", "where"]
+    assert Animal.objects.get().weight == 0
+    assert not Animal.tags.through.objects.exists()
