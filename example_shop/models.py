@@ -106,6 +106,8 @@ class Order(models.Model):
         PAID = "paid", "Paid"
         # Handed to a parcel service.
         SHIPPED = "shipped", "Shipped"
+        # With the customer.
+        DELIVERED = "delivered", "Delivered"
         # Called off; goods and money went back.
         CANCELLED = "cancelled", "Cancelled"
         # Put away by the staff.
@@ -135,6 +137,12 @@ class Order(models.Model):
             rules=[has_perm("shop.ship_order")],
             summary="Hand the goods to a parcel service",
         ),
+        # Begun by `ship`, in the same commit.
+        deliver=Action(
+            "example_shop.workflows.Deliver",
+            rules=[has_perm("shop.ship_order")],
+            summary="Follow the parcel until it has arrived",
+        ),
         # Small enough to need no class of its own.
         archive=Action(
             steps=[UpdateStep(name="archive", values={"status": Status.ARCHIVED})],
@@ -149,7 +157,9 @@ class Order(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(total__gte=0), name="shop_order_total_not_negative"),
             models.CheckConstraint(
-                condition=models.Q(status__in=["open", "paying", "paid", "shipped", "cancelled", "archived"]),
+                condition=models.Q(
+                    status__in=["open", "paying", "paid", "shipped", "delivered", "cancelled", "archived"]
+                ),
                 name="shop_order_status_known",
             ),
         ]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
 
 from flowstate.models import Compensation, Run, RunStatus, StepStatus
 
@@ -24,12 +27,19 @@ WORDS = {
     "pay_back": ("Give the money back", ""),
     "hand_over": ("Mark the order shipped", "The order is no longer marked shipped"),
     "shipment": ("Hand the parcel over", "The parcel was taken back"),
+    "begin_delivery": ("Begin the delivery", ""),
+    "tell_customer": ("Tell the customer", ""),
+    "parcel": ("See whether the parcel can be followed", ""),
+    "arrived": ("The parcel arrives", ""),
+    "three_days": ("Three days pass", ""),
+    "mark_delivered": ("Mark the order delivered", "The order is no longer marked delivered"),
     "archive": ("Put the order away", "The order is back"),
 }
 TITLES = {
     "checkout": "Payment",
     "cancel_order": "Cancellation",
     "ship": "Shipping",
+    "deliver": "Delivery",
     "archive": "Archiving",
 }
 HEADLINES = {
@@ -38,9 +48,16 @@ HEADLINES = {
     RunStatus.ATTENTION: "This could not be undone completely. Somebody of our staff is looking at it.",
     RunStatus.SUCCEEDED: "Done",
     RunStatus.COMPENSATED: "This did not work, and everything was undone.",
-    RunStatus.FAILED: "This did not work. Nothing had been changed.",
+    RunStatus.FAILED: "This did not work. There was nothing to undo.",
     RunStatus.CANCELLED: "Stopped on request, and everything was undone.",
 }
+# What an error of the workflow itself says to a customer; the others were written for people.
+REASONS = {
+    "step_failed": "An error on our side. It has been written down.",
+    "event_timeout": "What was waited for has not happened in time.",
+}
+# A run that nobody works on before that is not worth asking about again and again.
+SOON = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +73,7 @@ class StepLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """One run for people; `live` means that looking again is worth while."""
+    """One run for people; `live` means that looking again is worth while, `expected` what it waits for."""
 
     run: Run
     title: str
@@ -65,6 +82,7 @@ class Progress:
     live: bool
     tone: str
     percent: int
+    expected: set[str]
     lines: list[StepLine]
 
 
@@ -75,20 +93,23 @@ def progress_of(run: Run) -> Progress:
         title=TITLES.get(run.label, run.label.replace("_", " ").capitalize()),
         headline=HEADLINES[RunStatus(run.status)],
         reason=_why(run.error),
-        live=run.status in {RunStatus.RUNNING, RunStatus.COMPENSATING},
+        live=run.status in {RunStatus.RUNNING, RunStatus.COMPENSATING} and _goes_on_soon(run),
         tone=_tone(run),
         percent=run.progress,
+        expected={row.name for row in run.steps if row.status == StepStatus.WAITING},
         lines=[_line(row) for row in run.steps],
     )
+
+
+def _goes_on_soon(run: Run) -> bool:
+    return run.wake_at is not None and run.wake_at < timezone.now() + SOON
 
 
 def _why(error: dict[str, Any] | None) -> str:
     """Return what an error says if that was meant for people; other errors are for the staff's eyes."""
     if not error:
         return ""
-    if error["code"] == "step_failed":
-        return "An error on our side. It has been written down."
-    return str(error["detail"])
+    return REASONS.get(error["code"], str(error["detail"]))
 
 
 def _tone(run: Run) -> str:
@@ -130,10 +151,13 @@ def _words(row: StepRun) -> str:
     if row.status == StepStatus.READY and row.failures:
         return f"No luck yet, attempt {row.failures + 1} follows"
     if row.status == StepStatus.SKIPPED:
-        return f"Not needed: {row.reason}"
+        # A condition says why, "when is false: the order was not paid"; which branch was taken shows by itself.
+        why = "" if row.left_out else row.reason.partition(": ")[2]
+        return f"Not needed: {why}" if why else "Not needed"
     return {
         StepStatus.DONE: "Was done" if row.compensated else "Done",
         StepStatus.FAILED: "Failed",
         StepStatus.UNKNOWN: "No answer: nobody knows whether it happened",
         StepStatus.CANCELLED: "Not started",
+        StepStatus.WAITING: "Waiting for it",
     }.get(StepStatus(row.status), "Waits for its turn")

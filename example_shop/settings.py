@@ -120,6 +120,10 @@ BANK_URL = os.environ.get("BANK_URL", "http://127.0.0.1:8099")
 BANK_TIMEOUT = float(os.environ.get("BANK_TIMEOUT", "1.0"))  # seconds the shop waits for one answer
 BANK_LEDGER = DATA_DIR / "bank.sqlite3"
 
+# Who may send which event over HTTP, here the parcel service: POST /api/events/parcel.arrived/, signed with it.
+PARCEL_SECRET = os.environ.get("PARCEL_SECRET", "only-for-development" if DEVELOPMENT else "")
+FLOWSTATE = {"EVENT_SECRETS": {"parcel.arrived": PARCEL_SECRET} if PARCEL_SECRET else {}}
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

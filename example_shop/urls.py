@@ -20,6 +20,7 @@ urlpatterns = [
     path("orders/", views.orders, name="orders"),
     path("orders/<int:pk>/", views.order, name="order"),
     path("orders/<int:pk>/now/", views.order_fragment, name="order-fragment"),
+    path("orders/<int:pk>/arrived/", views.arrived, name="order-arrived"),
     path("orders/<int:pk>/<slug:name>/", views.act, name="order-action"),
     path("login/", login, name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),

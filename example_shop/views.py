@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 from example_shop.forms import ActionForm, CheckoutForm, OrderForm
 from example_shop.models import Customer, Order, Product
 from example_shop.progress import progress_of
+from flowstate import deliver_event
 from flowstate.exceptions import InputInvalid, StartRefused
 from flowstate.models import Run
 
@@ -89,6 +90,21 @@ def act(request: AuthenticatedRequest, pk: int, name: str) -> HttpResponse:
     return redirect(entity)
 
 
+@login_required
+@require_POST
+def arrived(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    """Hear from a customer that the parcel has arrived, which the parcel service says over HTTP."""
+    on_the_way = Order.objects.visible_to(request.user).filter(status=Order.Status.SHIPPED)
+    entity = get_object_or_404(on_the_way.exclude(shipment__tracking_code=""), pk=pk, shipment__isnull=False)
+    form = ActionForm(request.POST)
+    if form.is_valid():
+        said = {"said_by": request.user.get_username()}
+        # The key of the form: a double click is one event.
+        event_id = f"order-{pk}-{form.cleaned_data['key']}"
+        deliver_event("parcel.arrived", entity.shipment.tracking_code, said, event_id=event_id)
+    return redirect(entity)
+
+
 def _order_context(user: User, pk: int) -> dict[str, Any]:
     # The runs before the order: of two reads the later one sees more, and a page whose run has ended is not
     # fetched again. The other way round it might show the order of a moment ago for good.
@@ -103,4 +119,6 @@ def _order_context(user: User, pk: int) -> dict[str, Any]:
         if name in may and entity.status in statuses
     }
     live = any(progress.live for progress in runs)
-    return {"order": entity, "runs": runs, "live": live, "buttons": buttons}
+    expected = any("arrived" in progress.expected for progress in runs)
+    context = {"order": entity, "runs": runs, "live": live, "buttons": buttons}
+    return {**context, "arrived": ActionForm() if expected else None}

@@ -1,4 +1,4 @@
-"""What happens when somebody pays, cancels, ships, restocks or changes a price."""
+"""What happens when somebody pays, cancels, ships, waits for a parcel, restocks or changes a price."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ from rest_framework import serializers
 
 from example_shop import bank
 from example_shop.models import Customer, Order, OrderLine, Payment, Product, Shipment
-from flowstate import Context, CreateStep, DelayStep, Retry, StepError, UpdateStep, Workflow, step
+from flowstate import (
+    ChoiceStep,
+    Context,
+    CreateStep,
+    DelayStep,
+    EventStep,
+    Retry,
+    StepError,
+    UpdateStep,
+    Workflow,
+    step,
+)
 
 # --- checkout ------------------------------------------------------------------------------------
 
@@ -31,6 +42,10 @@ class OutOfStock(StepError):
 
 class CheckoutInput(serializers.Serializer[Any]):
     card = serializers.ChoiceField(choices=bank.CARDS, help_text="The card to charge.")
+
+
+def has_email(ctx: Context[Order]) -> bool:
+    return bool(ctx.entity.customer.user.email)
 
 
 class Checkout(Workflow):
@@ -94,7 +109,7 @@ class Checkout(Workflow):
     # A mail that cannot be sent is no reason to give the money back.
     @step(
         optional=True,
-        when=lambda ctx: bool(ctx.entity.customer.user.email),
+        when=has_email,
         reason="the customer has no e-mail address",
     )
     def send_receipt(self, ctx: Context[Order]) -> None:
@@ -130,7 +145,7 @@ def return_to_stock(taken: dict[str, int]) -> None:
         Product.objects.filter(pk=product_id).update(stock=F("stock") + quantity)
 
 
-# --- cancelling, shipping, restocking ------------------------------------------------------------
+# --- cancelling, shipping, delivering, restocking ------------------------------------------------
 
 
 class OrderNotCancellable(StepError):
@@ -213,7 +228,7 @@ class ShipInput(serializers.Serializer[Any]):
 
 
 class Ship(Workflow):
-    """Note the parcel and mark the order shipped, both in one commit."""
+    """Note the parcel, mark the order shipped and begin its delivery, all in one commit."""
 
     input = ShipInput
 
@@ -232,6 +247,59 @@ class Ship(Workflow):
         values=lambda ctx: {"order_id": ctx.entity_id, **ctx.input},
         store_as="shipment_id",
     )
+
+    # The delivery takes days and this takes one commit, so it is a run of its own. `enqueue` joins the
+    # transaction: it begins if the parcel was handed over, and never was if that is rolled back.
+    @step(transactional=True)
+    def begin_delivery(self, ctx: Context[Order]) -> None:
+        ctx.entity.actions.deliver.enqueue(user=ctx.user)
+
+
+class Deliver(Workflow):
+    """Tell the customer, wait until the parcel has arrived, and mark the order delivered."""
+
+    # Two branches begin at once: a mail server that is slow holds up no parcel.
+    @step(
+        depends_on=(),
+        background=True,
+        optional=True,
+        timeout=10,
+        retry=Retry(max_attempts=3, delay=1),
+        when=has_email,
+        reason="the customer has no e-mail address",
+    )
+    def tell_customer(self, ctx: Context[Order]) -> None:
+        order = ctx.entity
+        send_mail(
+            subject=f"Your order {order.pk} is on its way",
+            message=f"{order.customer.name}, your parcel comes by: {order.shipment}.",
+            from_email=settings.DEFAULT_FROM_EMAIL,
+            recipient_list=[order.customer.user.email],
+        )
+
+    parcel = ChoiceStep(
+        lambda ctx: "tracked" if ctx.entity.shipment.tracking_code else "untracked",
+        options=["tracked", "untracked"],
+        depends_on=(),
+    )
+
+    # The parcel service says so over HTTP, or the customer by a button: `POST /api/events/parcel.arrived/`.
+    arrived = EventStep(
+        "parcel.arrived",
+        key=lambda ctx: ctx.entity.shipment.tracking_code,
+        timeout=timedelta(days=14),
+        depends_on=parcel["tracked"],
+    )
+
+    # Of a parcel that nobody can follow nobody hears.
+    three_days = DelayStep(timedelta(days=3), depends_on=parcel["untracked"])
+
+    mark_delivered = UpdateStep(
+        values={"status": Order.Status.DELIVERED}, depends_on=[tell_customer, arrived, three_days]
+    )
+
+    def should_run(self, ctx: Context[Order]) -> bool:
+        return ctx.entity.status == Order.Status.SHIPPED
 
 
 class ProductUnknown(StepError):

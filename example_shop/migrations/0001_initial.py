@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
             name='Order',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('status', models.CharField(choices=[('open', 'Open'), ('paying', 'Payment under way'), ('paid', 'Paid'), ('shipped', 'Shipped'), ('cancelled', 'Cancelled'), ('archived', 'Archived')], default='open', max_length=10)),
+                ('status', models.CharField(choices=[('open', 'Open'), ('paying', 'Payment under way'), ('paid', 'Paid'), ('shipped', 'Shipped'), ('delivered', 'Delivered'), ('cancelled', 'Cancelled'), ('archived', 'Archived')], default='open', max_length=10)),
                 ('total', models.DecimalField(decimal_places=2, max_digits=10)),
                 ('placed_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
             options={
                 'ordering': ['-id'],
                 'permissions': [('ship_order', 'Can ship orders')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('total__gte', 0)), name='shop_order_total_not_negative'), models.CheckConstraint(condition=models.Q(('status__in', ['open', 'paying', 'paid', 'shipped', 'cancelled', 'archived'])), name='shop_order_status_known')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('total__gte', 0)), name='shop_order_total_not_negative'), models.CheckConstraint(condition=models.Q(('status__in', ['open', 'paying', 'paid', 'shipped', 'delivered', 'cancelled', 'archived'])), name='shop_order_status_known')],
             },
         ),
         migrations.CreateModel(

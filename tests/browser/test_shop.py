@@ -155,6 +155,33 @@ def test_the_clerk_ships_an_order_by_a_button_of_the_admin(visitor: Visitor) -> 
     expect(page.get_by_text("B-77")).to_be_visible()
 
 
+def test_a_shipped_order_waits_for_its_parcel_until_the_customer_says_that_it_has_arrived(
+    visitor: Visitor,
+) -> None:
+    page = visitor.page
+    visitor.log_in("bob")
+    order = visitor.order("honey", 1)
+    visitor.pay("Good card")
+    visitor.expect_status("paid")
+    page.get_by_role("button", name="Log out").click()
+    visitor.log_in_as_staff("clerk")
+    page.goto(f"/admin/shop/{urlsplit(order).path.strip('/').replace('orders', 'order')}/actions/ship/")
+    page.get_by_label("Tracking code").fill(f"H{urlsplit(order).path}")
+    page.get_by_role("button", name="Ship").click()
+    expect(page.get_by_text("succeeded").first).to_be_visible()
+    page.goto("/")
+    page.get_by_role("button", name="Log out").click()
+    visitor.log_in("bob")
+    page.goto(order)
+    visitor.expect_step("arrived", "waiting")
+
+    page.get_by_role("button", name="My parcel has arrived").click()
+
+    visitor.expect_status("delivered")
+    visitor.expect_step("mark_delivered", "done")
+    expect(page.get_by_role("button", name="My parcel has arrived")).to_have_count(0)
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_no_page_is_wider_than_the_window(visitor: Visitor, width: int) -> None:
     page = visitor.page

@@ -20,7 +20,7 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 
 from example_shop.fake_bank import BankServer
-from example_shop.models import Product
+from example_shop.models import Order, Product
 from example_shop.seed import FirstOrder, seed
 from example_shop.worker import EmbeddedWorker
 
@@ -36,6 +36,9 @@ The shop is open.
 
 One run needs a person at first: two have changed a price. See who is right, and retry, force or waive it:
           {url}/admin/flowstate/run/?status__exact=attention
+
+An order of bob waits for its parcel. Log in as bob, and say that it has arrived:
+          {url}/orders/
 
 Everything is kept in {data}. Ctrl+C closes the shop.
 """
@@ -78,6 +81,7 @@ class Command(BaseCommand):
         threading.Thread(target=web.serve_forever, name="web", daemon=True).start()
         pay(first_orders)
         if first_orders:
+            send_off(first_orders[-1].order)
             disagree()
         self.announce(f"http://127.0.0.1:{web.server_port}", bank.url)
 
@@ -126,6 +130,14 @@ def pay(first_orders: list[FirstOrder]) -> None:
     with suppress(TimeoutError):  # then they go on while people look around
         for run in runs:
             run.wait(timeout=3)
+
+
+def send_off(order: Order) -> None:
+    """Have the clerk ship the order, so that a run waits for its parcel; not before it is paid."""
+    order.refresh_from_db()
+    if order.status == Order.Status.PAID:
+        parcel = {"carrier": "post", "tracking_code": f"P-{order.pk}"}
+        order.actions.ship.run(user=User.objects.get(username="clerk"), input=parcel)
 
 
 def disagree() -> None:
