@@ -28,7 +28,7 @@ def play(page: Path) -> None:
     module = ModuleType("page")
     sys.modules["page"] = module  # a workflow that a block defines is found there by its name
     text = page.read_text()
-    with worker() if "enqueue(" in text or "background=True" in text else nullcontext():
+    with worker() if ".wait(" in text else nullcontext():  # the others carry what is due by themselves
         for block in blocks:
             if block.language == "python":
                 code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
