@@ -37,7 +37,7 @@ The shop is open.
 One run needs a person at first: two have changed a price. See who is right, and retry, force or waive it:
           {url}/admin/flowstate/run/?status__exact=attention
 
-An order of bob waits for its parcel. Log in as bob, and say that it has arrived:
+At first an order of bob waits for its parcel, too. Log in as bob, and say that it has arrived:
           {url}/orders/
 
 Everything is kept in {data}. Ctrl+C closes the shop.
