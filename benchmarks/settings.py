@@ -29,8 +29,6 @@ POSTGRES: dict[str, Any] = {
 if "BENCH_PG_PASSWORD" in os.environ:
     POSTGRES["password"] = os.environ["BENCH_PG_PASSWORD"]
 
-PREPARED = {"server_side_binding": True, "prepare_threshold": 5} if os.environ.get("BENCH_PREPARED") else {}
-
 PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
 """As durable as PostgreSQL's default; raw SQL uses the same."""
 
@@ -49,7 +47,6 @@ DATABASES: dict[str, Any] = {
         "USER": POSTGRES["user"],
         "PASSWORD": POSTGRES.get("password", ""),
         "CONN_MAX_AGE": None,
-        "OPTIONS": PREPARED,
     }
 }
 
