@@ -100,12 +100,12 @@ def meanwhile(strange: Strange, signal: Any, sender: type[models.Model]) -> Iter
 
 
 @contextmanager
-def before_its(word: str, strange: Strange) -> Iterator[list[str]]:
-    """Have somebody else try this before each statement of this connection that begins so."""
+def before_its(word: str, strange: Strange, on: str = "") -> Iterator[list[str]]:
+    """Have somebody else try this before each statement of this connection that begins so, on that table."""
     outcomes: list[str] = []
 
     def between(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if sql.startswith(word):
+        if sql.startswith(word) and on in sql:
             outcomes.append(tried(strange))
         return execute(sql, params, many, context)
 
@@ -134,6 +134,20 @@ def test_nothing_is_added_to_or_changed_in_what_a_deletion_has_recorded(strange:
     with meanwhile(strange, signals.pre_delete, Cage) as outcomes:
         written = carry_out(step, cage)
     assert outcomes == ["locked out"]
+    take_back(written, step, Cage(pk=int(written.result["pk"])))
+
+    assert everything_there_is() == before
+
+
+def test_what_a_deletion_has_found_is_locked_before_it_looks_what_depends_on_that() -> None:
+    """I20: what came after the look and before the delete would go unrecorded."""
+    cage = a_cage()
+    before = everything_there_is()
+    step = DeleteStep()
+
+    with before_its("SELECT", new_meal, on="zoo_stamp") as outcomes:
+        written = carry_out(step, cage)
+    assert set(outcomes) == {"locked out"}
     take_back(written, step, Cage(pk=int(written.result["pk"])))
 
     assert everything_there_is() == before
