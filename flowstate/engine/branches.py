@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from flowstate.models.statuses import BRANCH, SETTLED, UNSTARTED, StepStatus
 from flowstate.workflows.graph import dependents, order, reverse_order
@@ -25,6 +26,8 @@ class StepState:
     """Whether it begins as soon as one of the steps is done that it waits for."""
     race: bool = False
     """Whether it then decides against the others."""
+    ended_at: datetime | None = None
+    """When it settled, by the clock of the host that saw to it."""
 
     @property
     def settled(self) -> bool:

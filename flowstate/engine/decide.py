@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from flowstate.engine.branches import StepState, abandoned, may_begin, untaken
 from flowstate.models.statuses import Compensation, RunStatus, StepStatus
@@ -68,6 +69,8 @@ class Rest:
     """Others are at work, or the run has ended."""
 
 
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
 Decision = Advance | Leave | Undo | End | Attention | Rest
 
 
@@ -123,15 +126,17 @@ def _attended(run: RunState) -> Decision:
 def due_compensations(steps: Sequence[StepState]) -> tuple[str, ...]:
     """Return what may be undone now: done or in doubt, and nothing that depended on it is left to undo.
 
-    A step still in flight holds back all that it depends on. The order is the reverse of the steps' order,
-    so that one process undoes last in, first out.
+    A step still in flight holds back all that it depends on. Of steps that know nothing of each other the
+    last to end comes first, since it may have written over what another one wrote; otherwise the last declared.
     """
     held: set[str] = set()
     for step in steps:
         if _in_flight(step) or _to_undo(step):
             held.update(step.depends_on)
     blocked = _ancestors(held, steps)
-    return tuple(step.name for step in reversed(steps) if _to_undo(step) and step.name not in blocked)
+    due = [step for step in reversed(steps) if _to_undo(step) and step.name not in blocked]
+    due.sort(key=lambda step: step.ended_at or _LONG_AGO, reverse=True)
+    return tuple(step.name for step in due)
 
 
 def end_of_undoing(run: RunState) -> RunStatus:

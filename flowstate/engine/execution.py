@@ -140,6 +140,7 @@ class Execution:
                     taken=row.result_json if row.kind in (Kind.CHOICE, Kind.FIRST) else None,
                     any_of=row.join == Join.ANY,
                     race=row.kind == Kind.FIRST,
+                    ended_at=row.ended_at,
                 )
                 for row in self.rows.values()
             ),

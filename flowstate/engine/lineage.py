@@ -73,12 +73,12 @@ def _places(row: models.Model) -> list[Place]:
 
 
 def _written_down(row: models.Model, runs: QuerySet[Run], limit: int) -> Iterator[tuple[StepRun, str]]:
-    on_row = Q()
-    for table, key in _places(row):
+    on_row, places = Q(), _places(row)
+    for table, key in places:
         on_row |= Q(content_type=ContentType.objects.get_for_model(table), object_id=key)
     touches = Touch.objects.using(runs.db).filter(on_row, step_run__run__in=runs.order_by())
     seen = set()
-    for touch in touches.select_related("step_run__run").order_by("-id")[:limit]:
+    for touch in touches.select_related("step_run__run").order_by("-id")[: limit * len(places)]:
         if touch.step_run_id not in seen:  # a row of a model with parents is touched in each of its tables
             seen.add(touch.step_run_id)
             yield touch.step_run, touch.deed

@@ -12,7 +12,7 @@ from django.db.models import F
 
 from flowstate.exceptions import UndoConflict
 from flowstate.workflows.entities import UpdateStep
-from tests.zoo.models import Feed
+from tests.zoo.models import Cage, Feed
 from tests.zoo.stage import carry_out, everything_there_is, take_back
 
 pytestmark = pytest.mark.django_db
@@ -101,3 +101,18 @@ def test_a_counter_that_would_leave_its_limits_is_a_conflict(hay: Feed, delta: i
         take_back(written, step, hay)
 
     assert (list(caught.value.fields), Feed.objects.get().stock) == (["stock"], foreign)
+
+
+def test_rows_that_made_room_for_one_another_are_restored_from_the_last_to_the_first() -> None:
+    """I19, I20: each takes the unique number that the one before has left."""
+    for number in (2, 3, 4):
+        Cage.objects.create(house="a", number=number)
+    before = everything_there_is()
+    step = UpdateStep("zoo.Cage", where={"house": "a"}, values={"number": F("number") - 1}, many=True)
+
+    written = carry_out(step)
+    moved = list(Cage.objects.order_by("number").values_list("number", flat=True))
+    take_back(written, step)
+
+    assert moved == [1, 2, 3]
+    assert everything_there_is() == before

@@ -21,7 +21,7 @@ from tests.kiosk.models import Product, Receipt, Sale
 from tests.kiosk.returns import called
 from tests.kiosk.stall import OnSale
 from tests.kiosk.statements import Statements
-from tests.zoo.models import Animal, Bird
+from tests.zoo.models import Animal, Bird, Parrot
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -196,6 +196,20 @@ def test_a_row_of_a_model_with_parents_is_told_of_once_and_by_its_parts() -> Non
 
     assert told(bird) == [("hatch", "created", False)]
     assert told(Animal.objects.get()) == [("hatch", "created", False)]
+
+
+@pytest.mark.usefixtures("all_models")
+def test_a_row_over_several_tables_is_told_of_as_often_as_was_asked_for() -> None:
+    parrot = Parrot.objects.create(name="Polly")
+    steps = [
+        UpdateStep("zoo.Parrot", where={"pk": parrot.pk}, values={"name": "Coco", "words": 3}, name="teach")
+    ]
+    teach = Workflow.from_steps("lineage.teach", steps)
+    for words in range(4):
+        Parrot.objects.filter(pk=parrot.pk).update(name="Polly", words=words + 10)
+        teach.run(user=SYSTEM)
+
+    assert len(runs_of(parrot, limit=3)) == 3
 
 
 @pytest.mark.usefixtures("all_models")

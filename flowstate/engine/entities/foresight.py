@@ -171,7 +171,7 @@ class Foresight:
     # --- changed: would be as before -------------------------------------------------------------
 
     def _reversions(self, done: Record) -> list[RowPreview]:
-        rows, overwrite = done.changed, done.on_conflict == "overwrite"
+        rows, overwrite = done.changed[::-1], done.on_conflict == "overwrite"  # as they are undone
         missing = self._missing_targets([item for row in rows for item in _plain(row).items()])
         previews = []
         for number, row in enumerate(rows):

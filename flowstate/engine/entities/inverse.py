@@ -87,7 +87,8 @@ def _undo(
     with nullcontext() if alone else transaction.atomic(using=using):
         removed = remove(done.created, using, created_by_others)
         restore(done.deleted, using)
-        foreign = [(str(row), revert(row, using, overwrite=overwrite)) for row in done.changed]
+        # The last one first: on the way there each row may have made room for the next one's unique value.
+        foreign = [(str(row), revert(row, using, overwrite=overwrite)) for row in reversed(done.changed)]
     rows: list[Restored] = [
         *((table, pk, "removed") for table, pk in removed),
         *((row.model, row.key, "back") for row in done.deleted),

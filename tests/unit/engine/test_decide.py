@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import given
@@ -294,3 +295,17 @@ def test_only_a_step_that_nothing_else_has_a_say_in_is_a_sole_successor(steps: t
             assert dependencies[found] == (step.name,)
         elif len(dependents) == 1:
             assert len(dependencies[dependents[0]]) > 1
+
+
+def test_of_steps_that_know_nothing_of_each_other_the_last_to_end_is_undone_first() -> None:
+    """I16: it may have written over what the other one wrote."""
+    done: dict[str, Any] = {"status": StepStatus.DONE, "compensation": Compensation.PENDING}
+    early, late = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+
+    assert due_compensations(
+        [
+            StepState(name="late", ended_at=late, **done),
+            StepState(name="early", ended_at=early, **done),
+            StepState(name="twin", ended_at=early, **done),
+        ]
+    ) == ("late", "twin", "early")
