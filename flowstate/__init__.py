@@ -23,6 +23,9 @@ from flowstate.actions import (
 from flowstate.exceptions import (
     ActionDenied,
     AlreadyRunning,
+    ChildCancelled,
+    ChildFailed,
+    ChildrenTooDeep,
     CompensationFailed,
     DeclarationInvalid,
     DiagramInvalid,
@@ -76,6 +79,7 @@ from flowstate.workflows import (
     UpdateStep,
     Workflow,
     WorkflowBuilder,
+    WorkflowStep,
     step,
 )
 from flowstate.workflows.registry import register as register_workflow
@@ -86,6 +90,9 @@ __all__ = [
     "ActionDenied",
     "Actions",
     "AlreadyRunning",
+    "ChildCancelled",
+    "ChildFailed",
+    "ChildrenTooDeep",
     "ChoiceStep",
     "Chosen",
     "CompensationFailed",
@@ -136,6 +143,7 @@ __all__ = [
     "Workflow",
     "WorkflowBuilder",
     "WorkflowNotFindable",
+    "WorkflowStep",
     "WorkflowUnknown",
     "allow_any",
     "deliver_event",

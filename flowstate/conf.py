@@ -37,6 +37,9 @@ class Settings:
     max_rows: int = 1000
     """Rows that one entity step may touch, cascades included."""
 
+    max_child_depth: int = 8
+    """How many runs may stand above a child run."""
+
     event_secrets: dict[str, Any] = field(default_factory=dict)
     """Who may send which event over HTTP: a secret, or a list of them, for each name."""
 

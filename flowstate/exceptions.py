@@ -248,6 +248,34 @@ class EventTimeout(StepTimeout):
     default_code = "event_timeout"
 
 
+class ChildrenTooDeep(StepError):
+    """A child run would be further from its root than FLOWSTATE["MAX_CHILD_DEPTH"] allows."""
+
+    status_code = 500
+    default_code = "children_too_deep"
+
+
+class ChildFailed(StepError):
+    """The child run of a step failed at something that is no `StepError`; the message names run and step."""
+
+    status_code = 500
+    default_code = "child_failed"
+
+
+class ChildGone(StepError):
+    """The child run of a step no longer exists, so that it cannot be undone."""
+
+    status_code = 500
+    default_code = "child_gone"
+
+
+class ChildCancelled(StepError):
+    """The child run of a step was cancelled by itself; the message names it."""
+
+    status_code = 409
+    default_code = "child_cancelled"
+
+
 class HeartbeatRefused(StepError):
     """`ctx.heartbeat()` in a transactional step, whose time cannot be prolonged while it holds locks."""
 

@@ -58,7 +58,8 @@ def _report_cancel(request: HttpRequest, run: Run, _given: Given, _before: str) 
 def _retryable(run: Run) -> bool:
     if needs_attention(run):
         return True
-    return run.finished and not run.success and not hasattr(run, "retried_by")
+    alone = run.parent_id is None  # a child is retried with its parent
+    return run.finished and not run.success and alone and not hasattr(run, "retried_by")
 
 
 def _ask_retry(run: Run) -> str:

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext
 
 from flowstate.admin import display, links
-from flowstate.models import Compensation, EventKind, RunStatus, StepStatus
+from flowstate.models import Compensation, EventKind, Run, RunStatus, StepStatus
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from django.contrib.admin import AdminSite
     from django.http import HttpRequest
     from django.utils.safestring import SafeString
 
-    from flowstate.models import Run, StepRun
+    from flowstate.models import StepRun
     from flowstate.models.timeline import TimelineEntry
 
 
@@ -54,6 +56,8 @@ class StepLine:
     values: list[ValueText]
     depends_on: str
     celery_url: str
+    child: dict[str, str] | None
+    undone_by: dict[str, str] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +83,8 @@ def context_of(site: AdminSite, request: HttpRequest, run: Run) -> dict[str, Any
         "entity_url": links.entity_url(site, run),
         "retry_of": _linked(site, run.retry_of),
         "retried_by": _linked(site, getattr(run, "retried_by", None)),
+        "parent": _linked_key(site, run.parent_id),
+        "undo_of": _linked_key(site, run.undo_of_id),
         "error": _error(run.error),
         # Code, paths and values of the program: more than who may look at runs needs to know.
         "traceback": run.traceback if request.user.has_perm("flowstate.change_run") else "",
@@ -87,7 +93,7 @@ def context_of(site: AdminSite, request: HttpRequest, run: Run) -> dict[str, Any
             (gettext("Value"), run.value_json),
             (gettext("Data"), _data(run)),
         ),
-        "steps": [_step(run, row, celery.get(row.celery_task_id, "")) for row in rows],
+        "steps": [_step(site, run, row, celery.get(row.celery_task_id, "")) for row in rows],
         "history": [_history_line(run, entry) for entry in run.timeline()],
     }
 
@@ -111,13 +117,18 @@ def kind_and_key(run: Run) -> str:
     return run.object_id if model is None else f"{model._meta.verbose_name} {run.object_id}"
 
 
+def _linked_key(site: AdminSite, key: UUID | None) -> dict[str, str] | None:
+    # Not read: who follows the link is asked for the permission there, and told if the run is gone.
+    return None if key is None else _linked(site, Run(pk=key))
+
+
 def _linked(site: AdminSite, run: Run | None) -> dict[str, str] | None:
     if run is None:
         return None
     return {"id": display.short_id(run.pk), "url": links.run_url(site, run)}
 
 
-def _step(run: Run, row: StepRun, celery_url: str) -> StepLine:
+def _step(site: AdminSite, run: Run, row: StepRun, celery_url: str) -> StepLine:
     return StepLine(
         row=row,
         badge=display.step_badge(row),
@@ -135,6 +146,8 @@ def _step(run: Run, row: StepRun, celery_url: str) -> StepLine:
         ),
         depends_on=", ".join(row.depends_on),
         celery_url=celery_url,
+        child=_linked_key(site, row.child_id),
+        undone_by=_linked_key(site, row.undone_by_id),
     )
 
 

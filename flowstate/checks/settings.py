@@ -19,6 +19,7 @@ ABOVE_ZERO = (
     "max_rows",
     "event_lifetime",
     "max_events",
+    "max_child_depth",
 )
 SHORTEST_SECRET = 16
 

@@ -35,6 +35,7 @@ from flowstate.engine.lineage import write_touches
 from flowstate.engine.look import Next, lock_run, look, read_steps, stop
 from flowstate.engine.new_run import new_rows, skip_untaken
 from flowstate.engine.outputs import output_of, record_problem
+from flowstate.engine.parents import lock_ancestors, tell_end
 from flowstate.engine.time_limit import time_limit
 from flowstate.exceptions import RunTimeout, StepInterrupted, StepsFailed, StepTimeout, ValueNotSerializable
 from flowstate.models import EventKind, RunEvent, RunStatus, StepRun, StepStatus
@@ -116,7 +117,9 @@ def _carry_out_step(execution: Execution, row: StepRun, step: Step[Any]) -> None
     while True:
         try:
             with _savepoint(execution, step), _watched(execution, step):
-                outcome = attempt(execution, row, step, heartbeat=None, record_undo=False)
+                outcome = attempt(
+                    execution, row, step, heartbeat=None, record_undo=execution.run.parent_id is not None
+                )
         except (StepInterrupted, *FAILURES) as err:
             outcome_of_failure = _after_error(execution, row, step, err)
             if outcome_of_failure is None:
@@ -177,6 +180,7 @@ def _end_row(execution: Execution, value: Any) -> None:
     run = execution.run
     runs = execution.runs
     ended_at = host_now()
+    lock_ancestors(execution)
     if not runs.end(run.pk, was=RunStatus.RUNNING, status=RunStatus.SUCCEEDED, at=ended_at, value=value):
         raise LostClaim  # cancelled meanwhile: nothing of this transaction may stay
     execution.know(
@@ -187,6 +191,7 @@ def _end_row(execution: Execution, value: Any) -> None:
         wake_at=None,
         exclusive_key=None,
     )
+    tell_end(execution, RunStatus.SUCCEEDED, value)
 
 
 def _settle_rows(execution: Execution, rows: list[StepRun]) -> None:

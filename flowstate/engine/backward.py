@@ -22,6 +22,7 @@ from flowstate.engine.handover import publish_run
 from flowstate.engine.hooks import announce_undone
 from flowstate.engine.look import Next, lock_run, look, proceed
 from flowstate.engine.time_limit import TimeLimit, time_limit
+from flowstate.engine.undo_runs import undo_child
 from flowstate.exceptions import StepInterrupted, StepTimeout
 from flowstate.models import Compensation, EventKind, RunEvent, StepRun, StepStatus
 from flowstate.models.claim import Claim
@@ -42,6 +43,8 @@ def undo_step(execution: Execution, name: str) -> Next:
     try:
         if step.derives_inverse:
             return _by_inverse(execution, row, step)
+        if step.undone_by_run:
+            return undo_child(execution, name)
         if step.external or step.waits:
             return _outside(execution, row, step)
         return _inside(execution, row, step)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from flowstate.engine.branches import abandoned, leads_nowhere
 from flowstate.engine.facts import Finding, StepFacts, Steps, before
 from flowstate.models import Compensation, Join, RunStatus, StepStatus
-from flowstate.models.invariants import BY_HAND, REPORT
+from flowstate.models.invariant import BY_HAND, REPORT
 from flowstate.models.statuses import SETTLED, UNSTARTED
 from flowstate.workflows.graph import Graph, dependents, order
 from flowstate.workflows.steps import Kind

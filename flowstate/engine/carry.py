@@ -17,6 +17,7 @@ from flowstate.conf import settings
 from flowstate.engine.atomic import atomic_lease, run_atomic
 from flowstate.engine.blocks import in_transaction
 from flowstate.engine.contention import is_contention
+from flowstate.engine.decide import Advance, Rest, decide
 from flowstate.engine.drive import drive
 from flowstate.engine.execution import Execution
 from flowstate.engine.loading import hold
@@ -25,6 +26,7 @@ from flowstate.engine.waiting import look_again, something_came
 from flowstate.exceptions import StepUnknown, WorkflowUnknown
 from flowstate.models import Run, RunStatus, StepRun, StepStatus, WaitingFor
 from flowstate.models.clock import host_now
+from flowstate.workflows.steps import Kind
 
 logger = logging.getLogger("flowstate.carrier")
 
@@ -102,6 +104,9 @@ def _carry(execution: Execution) -> str:
         drive(execution, in_transaction(execution, lambda: look_again(execution)))
         return execution.run.status
     following = _claim_ready(execution)
+    if following is None and _is_to_move(execution):
+        drive(execution, in_transaction(execution, lambda: _look(execution)))
+        return execution.run.status
     if following is None and execution.has_races:  # there may be losers to undo
         following = in_transaction(execution, lambda: _look(execution))
     if following is None:
@@ -124,6 +129,17 @@ def carry_step(step_run_id: int, *, queue: str, celery_task_id: str = "") -> str
         return ""
     drive(execution, Forward(row.name))
     return execution.rows[row.name].status
+
+
+def _is_to_move(execution: Execution) -> bool:
+    """Return whether a child run has settled its step, and nobody has looked at what follows from that."""
+    if not any(row.kind == Kind.WORKFLOW for row in execution.rows.values()):
+        return False
+    match decide(execution.state()):
+        case Rest() | Advance((), ()):
+            return False
+        case _:
+            return True
 
 
 def _claim_ready(execution: Execution) -> Next:

@@ -16,7 +16,7 @@ from flowstate.engine.branch_coherence import needed_by, of_branches
 from flowstate.engine.facts import Finding, StepFacts, before
 from flowstate.exceptions import FlowstateError
 from flowstate.models import Compensation, RunStatus, StepStatus
-from flowstate.models.invariants import BY_HAND, REPORT
+from flowstate.models.invariant import BY_HAND, REPORT
 from flowstate.workflows.graph import ancestors
 from flowstate.workflows.steps import Step
 from flowstate.workflows.workflow import Declaration

@@ -50,6 +50,10 @@ class Execution:
     journaled: bool = True
     announce_start: Callable[[], None] = lambda: None
     """Stages what is told when the run is first committed."""
+    known: bool = True
+    """Whether this process has the code of the workflow; without it there are no hooks to call."""
+    ancestors_locked: bool = False
+    """Whether the open transaction holds the rows of the runs above."""
     enqueued: bool = False
     """Whether the whole run is left to workers from the start."""
     after_commit: list[Callable[[], None]] = field(default_factory=list)
@@ -133,7 +137,7 @@ class Execution:
             steps=tuple(
                 StepState(
                     name=row.name,
-                    status=row.status,
+                    status=_status_of(row),
                     compensation=row.compensation,
                     depends_on=tuple(row.depends_on),
                     branches=row.branches or {},
@@ -182,6 +186,7 @@ class Execution:
         """Forget what a transaction that rolled back had staged."""
         self._staged.clear()
         self._staged_after.clear()
+        self.ancestors_locked = False
 
     def keep_staged(self) -> None:
         """Take over what the committed transaction had staged."""
@@ -225,6 +230,12 @@ class Execution:
         """Know that the journal holds the run from now on."""
         self.journaled = True
         forget_expressions(self.run, list(self.rows.values()))
+
+
+def _status_of(row: StepRun) -> str:
+    """Return the status that decides: a child run at work is in flight, whatever becomes of its parent."""
+    at_work = row.kind == Kind.WORKFLOW and row.status == StepStatus.WAITING
+    return StepStatus.RUNNING if at_work else row.status
 
 
 def timeout_of(step: Step[Any]) -> float:

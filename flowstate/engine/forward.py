@@ -37,6 +37,7 @@ from flowstate.engine.look import (
     read_steps,
     stop,
 )
+from flowstate.engine.parents import lock_ancestors
 from flowstate.engine.time_limit import TimeLimit, time_limit
 from flowstate.exceptions import StepInterrupted, StepsFailed, StepTimeout, ValueNotSerializable
 from flowstate.models import EventKind, RunEvent, RunStatus, StepRun, StepStatus
@@ -183,6 +184,7 @@ def record_outcome(execution: Execution, name: str, outcome: Outcome) -> Next:
     if direct and successor is not None:
         lease = execution.lease(execution.step(successor.name))
         if lease < execution.lease(execution.step(name)):  # else somebody would look too late
+            lock_ancestors(execution)
             execution.runs.lower_wake_up(execution.run.pk, delay=lease)
     else:
         lock_run(execution)

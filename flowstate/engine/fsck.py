@@ -16,7 +16,8 @@ from django.db.models import Exists, OuterRef
 from flowstate.engine.coherence import incoherences
 from flowstate.engine.facts import StepFacts
 from flowstate.models import EventKind, Run, RunEvent, StepRun
-from flowstate.models.invariants import INVARIANTS, Broken
+from flowstate.models.invariant import Broken
+from flowstate.models.invariants import INVARIANTS
 from flowstate.workflows.steps import Kind
 
 PAGE = 500

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
+from uuid import UUID
 
 from django.db import connections, transaction
 from django.utils.module_loading import import_string
@@ -67,6 +68,12 @@ def publish_run(execution: Execution, queue: str = "", *, delay: float = 0.0) ->
     send = partial(_carry_run, str(execution.run.pk), queue or settings().default_queue, delay)
     # Not before commit: a fast worker would find no row.
     transaction.on_commit(send, using=execution.using, robust=True)
+
+
+def publish_run_of(run_id: UUID, using: str, queue: str = "") -> None:
+    """Publish another run than the one that is worked on, when the open transaction commits."""
+    send = partial(_carry_run, str(run_id), queue or settings().default_queue, 0.0)
+    transaction.on_commit(send, using=using, robust=True)
 
 
 def publish_step(execution: Execution, row: StepRun, *, delay: float = 0.0) -> None:

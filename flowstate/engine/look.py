@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django.db.models import DateTimeField, Value
-from django.db.models.functions import Least
 from django.db.models.lookups import GreaterThan
 
 from flowstate.conf import settings
@@ -18,17 +16,14 @@ from flowstate.engine.execution import Execution
 from flowstate.engine.handover import publish_run, publish_step
 from flowstate.engine.hooks import announce, announce_end
 from flowstate.engine.outputs import output_of, record_problem
-from flowstate.engine.stopping import stop_unstarted
+from flowstate.engine.parents import lock_ancestors, tell_attention, tell_end
+from flowstate.engine.stopping import forget_waits, stop_unstarted
+from flowstate.engine.wake_up import plan_wake_up
 from flowstate.exceptions import RunTimeout
 from flowstate.models import Compensation, RunStatus, StepRun, StepStatus, WaitingFor
 from flowstate.models.claim import Claim
-from flowstate.models.clock import FAR_FUTURE, DbNow, host_now
+from flowstate.models.clock import DbNow, host_now
 from flowstate.workflows.steps import Kind
-
-WAITED_FOR = {Kind.DELAY: WaitingFor.TIME, Kind.EVENT: WaitingFor.EVENT}
-"""What a run waits for while one of its steps of this kind does, and nobody works on another."""
-
-_FIRST_SHOWN = (WaitingFor.PERSON, WaitingFor.EVENT, WaitingFor.TIME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +45,8 @@ Next = Forward | Backward | None
 
 
 def lock_run(execution: Execution) -> None:
-    """Lock the run's row until the transaction ends; always before the rows of its steps."""
+    """Lock the run's row until the transaction ends; after those of the runs above, before those of its steps."""
+    lock_ancestors(execution)
     runs = execution.runs.select_for_update()
     fresh = runs.only("status", "cancelled_at").get(pk=execution.run.pk)
     execution.run.reflect(status=fresh.status, cancelled_at=fresh.cancelled_at)
@@ -77,7 +73,7 @@ def _act(execution: Execution) -> Next:
         case Attention():
             _need_attention(execution)
         case Rest():
-            _plan_wake_up(execution)
+            plan_wake_up(execution)
     return None
 
 
@@ -107,6 +103,7 @@ def _left(execution: Execution, skipped: Mapping[str, str], cancelled: Mapping[s
             row.reflect(status=StepStatus.SKIPPED, reason=reason, ended_at=host_now())
     for reason, out in _by_reason(execution, cancelled):
         as_known &= rows.abandon([row.pk for row in out], reason=reason) == len(out)
+        forget_waits(out, execution.using)
         for row in out:
             status = StepStatus.UNKNOWN if row.uncertain else StepStatus.CANCELLED
             row.reflect(status=status, reason=reason, ended_at=host_now(), wake_at=None)
@@ -164,6 +161,7 @@ def stop(
     `record` writes how the step failed: after the run's row, which the turn itself locks.
     """
     run = execution.run
+    lock_ancestors(execution)
     described = describe(error, step=step, action=execution.action)
     columns: dict[str, Any] = {"error": described.error, "traceback": described.traceback}
     runs = execution.runs
@@ -239,7 +237,7 @@ def _advance(execution: Execution, unblocked: tuple[str, ...]) -> Next:
                     publish_step(execution, row)
         elif mine is None and row.status == StepStatus.READY and execution.belongs_here(row):
             mine = _claimed(execution, row, StepStatus.READY)
-    _plan_wake_up(execution, claimed=mine)
+    plan_wake_up(execution, claimed=mine)
     return None if mine is None else Forward(mine.name)
 
 
@@ -264,13 +262,14 @@ def _undo(execution: Execution, due: tuple[str, ...]) -> Next:
     for name in due:
         if _claimed_undoing(execution, execution.rows[name]):
             return Backward(name)
-    _plan_wake_up(execution)
+    plan_wake_up(execution)
     return None
 
 
 def _claimed_undoing(execution: Execution, row: StepRun) -> bool:
     """Claim the undoing of a step; an inverse is carried out in the transaction that records it, unclaimed."""
-    if execution.step(row.name).derives_inverse:
+    step = execution.step(row.name)
+    if step.derives_inverse or step.undone_by_run:
         return True
     claim = _claim_of_undoing(execution, row)
     rows = execution.step_runs
@@ -287,7 +286,8 @@ def _recorded_and_claimed(
     record_and_claim: Callable[[Claim], bool] | None,
 ) -> bool:
     """Record what was undone and claim the undoing of the row: in one statement, where there is such a one."""
-    if record_and_claim is None or execution.step(row.name).derives_inverse:
+    step = execution.step(row.name)
+    if record_and_claim is None or step.derives_inverse or step.undone_by_run:
         record()
         return _claimed_undoing(execution, row)
     claim = _claim_of_undoing(execution, row)
@@ -303,6 +303,7 @@ def _claim_of_undoing(execution: Execution, row: StepRun) -> Claim:
 
 
 def _need_attention(execution: Execution) -> bool:
+    lock_ancestors(execution)
     was = RunStatus(execution.run.status)
     if was == RunStatus.ATTENTION:  # somebody has acted, but not on all
         return False
@@ -310,12 +311,14 @@ def _need_attention(execution: Execution) -> bool:
     if won:
         execution.know(execution.run, status=RunStatus.ATTENTION, waiting_for=WaitingFor.PERSON)
         announce(execution, "attention")
+        tell_attention(execution)
     return won
 
 
 def end_run(execution: Execution, status: RunStatus) -> bool:
     """End the run, with its value if it ended well; False where somebody moved it meanwhile."""
     run = execution.run
+    lock_ancestors(execution)
     value, problem = output_of(execution) if status == RunStatus.SUCCEEDED else (None, "")
     ended_at = host_now()
     runs = execution.runs
@@ -332,6 +335,7 @@ def end_run(execution: Execution, status: RunStatus) -> bool:
     )
     record_problem(execution, problem)
     announce_end(execution, status)
+    tell_end(execution, status, value)
     return True
 
 
@@ -340,51 +344,6 @@ def _deadline_passed(execution: Execution) -> bool:
     if run.deadline_at is None:
         return False
     return execution.runs.filter(pk=run.pk, deadline_at__lte=DbNow()).exists()
-
-
-def _plan_wake_up(execution: Execution, claimed: StepRun | None = None) -> None:
-    """Store when somebody must look at the run next, should this process not come back.
-
-    Too early is harmless, too late is a defect: what this process holds counts with the end of its lease,
-    what it left to others with the moment from which they may take it.
-    """
-    run = execution.run
-    moments = _moments_of_others(execution, claimed)
-    if run.deadline_at is not None and run.status == RunStatus.RUNNING:
-        moments.append(run.deadline_at)
-    mine = DbNow(settings().lease_grace if claimed is None else execution.lease(execution.step(claimed.name)))
-    if claimed is None and moments:
-        moment: datetime | DbNow | Least = min(moments)
-    else:
-        moment = Least(mine, Value(min(moments), output_field=DateTimeField())) if moments else mine
-    waiting_for = WaitingFor.NOTHING if claimed else _waiting_for(execution)
-    execution.runs.set_wake_up(run.pk, moment, waiting_for)
-
-
-def _moments_of_others(execution: Execution, claimed: StepRun | None) -> list[datetime]:
-    moments = []
-    for row in execution.rows.values():
-        if row is claimed:
-            continue
-        if row.lease_until is not None:
-            moments.append(row.lease_until)
-        elif row.status == StepStatus.WAITING:
-            moments.append(row.wake_at or FAR_FUTURE)
-        elif row.status == StepStatus.READY or row.compensation == Compensation.PENDING:
-            mine_too = claimed is not None and row.wake_at is None and execution.belongs_here(row)
-            if not mine_too and (row.status == StepStatus.READY or row.wake_at is not None):
-                moments.append(row.wake_at or host_now())
-    return moments
-
-
-def _waiting_for(execution: Execution) -> WaitingFor:
-    now, rows = host_now(), execution.rows.values()
-    if any(row.lease_until is not None for row in rows):
-        return WaitingFor.NOTHING
-    waits = {WAITED_FOR.get(Kind(row.kind)) for row in rows if row.status == StepStatus.WAITING}
-    if any(row.wake_at is not None and row.wake_at > now for row in rows if row.status != StepStatus.WAITING):
-        waits.add(WaitingFor.TIME)
-    return next((what for what in _FIRST_SHOWN if what in waits), WaitingFor.NOTHING)
 
 
 def _timeout_words(execution: Execution) -> str:

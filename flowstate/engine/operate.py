@@ -17,6 +17,7 @@ from flowstate.engine.execution import Execution
 from flowstate.engine.loading import load
 from flowstate.engine.look import Next, lock_run, look
 from flowstate.engine.new_run import label_of
+from flowstate.engine.parents import tell_resumed
 from flowstate.engine.stopping import stop_unstarted
 from flowstate.engine.takeover import continuation_of
 from flowstate.exceptions import ActionDenied, RunConflict
@@ -63,6 +64,9 @@ def retry(run: Run, *, user: Any) -> Run:
     if execution.run.status == RunStatus.ATTENTION:
         drive(execution, in_transaction(execution, lambda: _undo_again(execution, user)))
         return run.refresh()
+    if execution.run.finished and execution.run.parent_id is not None:
+        rule = f"It worked for run {execution.run.parent_id}: retry that one, if it has ended badly."
+        raise cannot(execution.run, "retried", rule)
     if not execution.run.finished or execution.run.success:
         raise cannot(execution.run, "retried", "Only one that needs attention or ended badly can be.")
     return continuation_of(execution, user)
@@ -82,6 +86,7 @@ def _undo_again(execution: Execution, user: Any) -> Next:
     was = RunStatus.RUNNING if run.error is None and run.cancelled_at is None else RunStatus.COMPENSATING
     if not execution.runs.resume(run.pk, status=was, wake_in=settings().lease_grace):
         raise cannot(run, "retried", "Somebody was faster.")
+    tell_resumed(execution)
     record_act(execution, EventKind.RETRY_REQUESTED, user, "")
     for row in execution.rows.values():
         if row.compensation == Compensation.FAILED:

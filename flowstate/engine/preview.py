@@ -45,7 +45,7 @@ def preview_undo(run: Run) -> list[StepPreview]:
 
 def _as_if_stopped(row: StepRun, state: StepState) -> StepState:
     """Return the step as it would be once nothing is in flight any more and a person has the rest tried again."""
-    if row.status == StepStatus.RUNNING:
+    if state.status == StepStatus.RUNNING:  # a child run at work among them
         state = replace(state, status=StepStatus.DONE)
     elif row.uncertain and not row.settled:
         state = replace(state, status=StepStatus.UNKNOWN)

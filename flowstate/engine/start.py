@@ -14,11 +14,10 @@ from flowstate.actions.bound import BoundAction
 from flowstate.actions.resolve import find_workflow
 from flowstate.engine.atomic import run_atomic
 from flowstate.engine.blocks import callers_transaction, flush
-from flowstate.engine.contexts import run_context_of
 from flowstate.engine.drive import drive
 from flowstate.engine.execution import Execution, KeyTaken
 from flowstate.engine.hooks import announce_start
-from flowstate.engine.inputs import validated
+from flowstate.engine.inputs import ask_workflow, encoded_input, validated
 from flowstate.engine.keys import exclusive_hash, idempotency_hash, input_hash
 from flowstate.engine.look import Forward
 from flowstate.engine.new_run import new_rows, new_run, open_for_workers, open_inline
@@ -26,17 +25,13 @@ from flowstate.exceptions import (
     AlreadyRunning,
     FlowstateError,
     IdempotencyKeyReused,
-    InputInvalid,
     InsideTransaction,
     StartRefused,
-    ValueNotSerializable,
     WorkflowNotFindable,
     WorkflowUnknown,
 )
 from flowstate.models import Run
 from flowstate.models.clock import db_now
-from flowstate.models.values import encode, refuse_large
-from flowstate.workflows.functions import call
 from flowstate.workflows.workflow import Workflow
 
 _TRIES = 3
@@ -110,7 +105,7 @@ def _begin(request: Request) -> Run:
         authorize(request.action, request.user, request.entity)
     _refuse_misfit(request)
     execution = _prepare(request)
-    _ask_workflow(execution)
+    ask_workflow(execution)
     execution.announce_start = partial(announce_start, execution)
     if not request.inline:
         return _enqueue(execution)
@@ -130,7 +125,7 @@ def _prepare(request: Request) -> Execution:
         action,
         request.entity,
         request.user,
-        input_json=_encoded(given, request.name),
+        input_json=encoded_input(given, request.name),
         idempotency_key=request.idempotency_key,
         input_hash=input_hash(request.input) if request.idempotency_key else "",
         exclusive_key=exclusive_hash(meta, name=request.name, action=action),
@@ -145,41 +140,6 @@ def _prepare(request: Request) -> Execution:
         user=request.user,
         journaled=False,
     )
-
-
-def _encoded(given: dict[str, Any], name: str) -> dict[str, Any]:
-    field, encoded = "", {}
-    try:
-        for field, value in given.items():
-            encoded[field] = encode(value, f"The input {field!r} of {name}")
-        field = "non_field_errors"
-        refuse_large(encoded, f"The input of {name}")
-    except ValueNotSerializable as err:
-        raise InputInvalid(str(err), {field: [str(err)]}) from err
-    return encoded
-
-
-def _ask_workflow(execution: Execution) -> None:
-    """Let `should_run` and `before_start` refuse. Raises `StartRefused`."""
-    if execution.declaration.hooks.isdisjoint({"should_run", "before_start"}):
-        return
-    workflow, name = execution.workflow(), execution.run.label
-    wanted = False
-    try:
-        with transaction.atomic(
-            using=execution.using
-        ):  # a refusal leaves nothing behind, nor what a hook wrote
-            wanted = bool(call(workflow.should_run, run_context_of(execution)))
-            if wanted:
-                call(workflow.before_start, run_context_of(execution))
-    except FlowstateError:
-        raise
-    except Exception as err:
-        message = f"{name} did not start: {str(err) or type(err).__name__}"
-        raise StartRefused(message) from err
-    if not wanted:
-        message = f"{name} did not start: its should_run said no."
-        raise StartRefused(message)
 
 
 def _run_inline(execution: Execution) -> Run:

@@ -15,7 +15,7 @@ from django.db import DatabaseError, router
 
 from flowstate.conf import settings
 from flowstate.engine.blocks import flush, in_transaction
-from flowstate.engine.decide import Advance, decide
+from flowstate.engine.decide import Advance, Undo, decide
 from flowstate.engine.execution import Execution
 from flowstate.engine.handover import publish_run, wake_now
 from flowstate.engine.loading import load
@@ -104,7 +104,8 @@ def _look_after(execution: Execution) -> None:
 
 def _queues_with_work(execution: Execution) -> set[str]:
     if execution.run.status == RunStatus.COMPENSATING:
-        return {""}
+        # While others undo, a run that works for this one perhaps, there is nothing to take.
+        return {""} if isinstance(decide(execution.state()), Undo) else set()
     if execution.run.status != RunStatus.RUNNING:
         return set()
     due = execution.step_runs.due_in(execution.run.pk)

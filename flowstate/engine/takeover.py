@@ -31,6 +31,7 @@ _TAKEN_OVER = (
     "attempt",
     "started_at",
     "ended_at",
+    "child_id",
 )
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from flowstate.engine.children import ChildKind
 from flowstate.engine.execution import Execution
 from flowstate.engine.keys import event_key
 from flowstate.engine.matching import match_wait
 from flowstate.engine.tokens import hash_of, make_token
+from flowstate.engine.wait_kind import Verdict, Wait, WaitKind
 from flowstate.exceptions import EventTimeout
 from flowstate.models import EventWait, StepRun
 from flowstate.models.clock import db_now
@@ -18,54 +19,6 @@ from flowstate.models.inbox import topic_of
 from flowstate.workflows.context import Context
 from flowstate.workflows.steps import UNSET, Kind
 from flowstate.workflows.waits import DelayStep, EventStep
-
-
-def nothing() -> None:
-    """Write no rows."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """A wait that is about to begin."""
-
-    until: float | datetime | None = None
-    """Seconds from now, or a moment; None: for as long as it takes."""
-    write: Callable[[], None] = nothing
-    """Writes the rows that the kind has of its own, in the transaction that begins the wait."""
-    to_match: bool = False
-    """Whether what it waits for may be there already, which is found out once the wait is committed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What came of a wait: an error, or the columns of a step that is done."""
-
-    columns: Mapping[str, Any] = field(default_factory=dict)
-    error: Exception | None = None
-    told: Mapping[str, Any] | None = None
-    """What came from outside, for the run's history."""
-
-
-class WaitKind:
-    """How steps of one kind wait. Only `begin` may call the user's code: the others hold locks."""
-
-    def begin(self, execution: Execution, row: StepRun, step: Any, ctx: Context[Any]) -> Wait | None:
-        """Return what the step waits for; None: nothing, it is done."""
-        raise NotImplementedError
-
-    def match(self, execution: Execution, row: StepRun) -> None:
-        """Find out, in transactions of its own, whether what a step waits for is there."""
-
-    def arrived(self, execution: Execution, rows: Sequence[StepRun]) -> Mapping[str, Verdict]:
-        """Return, by the step's name, what has come for these steps, whatever the time."""
-        return {}
-
-    def time_over(self, row: StepRun, step: Any) -> Verdict:
-        """Return what it means that the time of the wait is over."""
-        return Verdict()
-
-    def forget(self, execution: Execution, rows: Sequence[StepRun]) -> None:
-        """Delete the rows that the kind has of its own for these steps, which wait no longer."""
 
 
 class DelayKind(WaitKind):
@@ -115,9 +68,13 @@ class EventKind(WaitKind):
         message = f"Step {row.name} waited for the event {step.event} for {step.limit:g} seconds, and it did not come."
         return Verdict(error=EventTimeout(message))
 
-    def forget(self, execution: Execution, rows: Sequence[StepRun]) -> None:
+    def forget(self, rows: Sequence[StepRun], using: str) -> None:
         """Delete the waits, and with them what is stored of their tokens."""
-        EventWait.objects.using(execution.using).filter(pk__in=[row.pk for row in rows]).delete()
+        EventWait.objects.using(using).filter(pk__in=[row.pk for row in rows]).delete()
 
 
-WAIT_KINDS: Mapping[str, WaitKind] = {Kind.DELAY: DelayKind(), Kind.EVENT: EventKind()}
+WAIT_KINDS: Mapping[str, WaitKind] = {
+    Kind.DELAY: DelayKind(),
+    Kind.EVENT: EventKind(),
+    Kind.WORKFLOW: ChildKind(),
+}

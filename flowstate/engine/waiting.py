@@ -36,7 +36,8 @@ from flowstate.engine.hooks import announce_step_done, announce_step_failed
 from flowstate.engine.joins import refuse_failures
 from flowstate.engine.look import Next, lock_run, look, read_steps, stop
 from flowstate.engine.time_limit import time_limit
-from flowstate.engine.wait_kinds import WAIT_KINDS, Verdict, Wait
+from flowstate.engine.wait_kind import Verdict, Wait
+from flowstate.engine.wait_kinds import WAIT_KINDS
 from flowstate.exceptions import StepInterrupted
 from flowstate.models import EventKind, RunEvent, RunStatus, StepRun, StepStatus
 from flowstate.models.clock import host_now
@@ -152,7 +153,9 @@ def _store(execution: Execution, row: StepRun, wait: Wait, default: Any) -> Next
         if not rows.finish(row.pk, attempt=row.attempt, status=StepStatus.CANCELLED, at=host_now()):
             raise LostClaim
         return look(execution)
-    if not rows.begin_waiting(row.pk, attempt=row.attempt, until=wait.until, default=default):
+    if not rows.begin_waiting(
+        row.pk, attempt=row.attempt, until=wait.until, default=default, child=wait.child
+    ):
         raise LostClaim
     wait.write()
     _publish_end(execution, row, wait.until)
@@ -245,7 +248,7 @@ def _wait_again(execution: Execution, row: StepRun, error: Exception, delay: flo
     rows = execution.step_runs
     if not rows.wait_again(row.pk, attempt=row.attempt, delay=delay):
         return
-    WAIT_KINDS[row.kind].forget(execution, [row])
+    WAIT_KINDS[row.kind].forget([row], execution.using)
     described = describe(error, step=row.name, action=execution.action)
     RunEvent.objects.using(execution.using).record(
         execution.run,
@@ -266,5 +269,5 @@ def _settled(
     won = rows.settle_waiting(row.pk, attempt=row.attempt, status=status, at=at, by_time=by_time, **columns)
     if won:
         row.reflect(status=status, ended_at=at, wake_at=None, **columns)
-        WAIT_KINDS[row.kind].forget(execution, [row])
+        WAIT_KINDS[row.kind].forget([row], execution.using)
     return won

@@ -47,6 +47,8 @@ class BranchVerbs(Steps):
 
     def stop_unstarted(self, run_id: UUID) -> int:
         """Cancel what has not started; a step whose effect is in doubt becomes unknown. Return how many."""
-        return self.filter(run_id=run_id, status__in=UNSTARTED).update(
+        # A child run that is at work is stopped by itself, and then settles its step.
+        unstarted = self.filter(run_id=run_id, status__in=UNSTARTED)
+        return unstarted.exclude(kind="workflow", status=StepStatus.WAITING).update(
             status=_STOPPED, wake_at=None, ended_at=host_now()
         )

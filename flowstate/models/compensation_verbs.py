@@ -31,6 +31,17 @@ class CompensationVerbs(Steps):
         """Take the undoing of a step for `lease` seconds."""
         return move(self, _claiming(Claim(pk=pk, attempt=attempt, lease=lease)))
 
+    def leave_to_run(self, pk: int, *, attempt: int, undone_by: UUID) -> bool:
+        """Have a run of its own undo the step: that run holds it, without a lease, until it ends."""
+        return _moved(
+            self.filter(pk=pk, compensation=Compensation.PENDING, compensation_attempt=attempt),
+            compensation=Compensation.RUNNING,
+            compensation_attempt=F("compensation_attempt") + 1,
+            compensation_started_at=host_now(),
+            undone_by_id=undone_by,
+            wake_at=None,
+        )
+
     def undo_in_place(self, pk: int, *, attempt: int, at: datetime) -> bool:
         """Record an inverse that this very transaction carries out: claim and finish in one."""
         becomes = {
@@ -159,7 +170,7 @@ class CompensationVerbs(Steps):
     def give_away(self, pks: Iterable[int]) -> int:
         """Leave the undoing of these steps to the run that took them over; return how many."""
         return self.filter(pk__in=pks, compensation__in=(Compensation.PENDING, Compensation.FAILED)).update(
-            compensation=Compensation.NONE, reason="taken over by the retry"
+            compensation=Compensation.NONE, reason="taken over by another run"
         )
 
     def extend_compensation_lease(self, pk: int, *, attempt: int, lease: float) -> bool:

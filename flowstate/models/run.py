@@ -106,6 +106,30 @@ class Run(models.Model):
         related_name="retried_by",
     )
 
+    parent: models.ForeignKey[Run | None, Run | None] = models.ForeignKey(
+        "self",
+        verbose_name=_("child of"),
+        on_delete=models.DO_NOTHING,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,  # the parent's step names the child; nobody looks from here but by the key
+        db_constraint=False,
+    )
+    parent_step = models.CharField(_("step of the parent"), max_length=100, blank=True, default="")
+    ancestors = models.JSONField(_("runs above"), null=True, blank=True)
+    """The keys of the runs above a child, the root first: the order in which they are locked."""
+    undo_of: models.ForeignKey[Run | None, Run | None] = models.ForeignKey(
+        "self",
+        verbose_name=_("undoes"),
+        on_delete=models.DO_NOTHING,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+
     objects = RunQuerySet.as_manager()
 
     replayed: bool = False

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
-from django.db.models import Prefetch, Q
+from django.db.models import Exists, OuterRef, Prefetch, Q
 
 from flowstate.actions.registry import all_actions
 from flowstate.actions.system import SYSTEM
@@ -33,8 +34,12 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(status__in=ENDED)
 
     def attention(self) -> Self:
-        """Return the runs that a person must act on."""
-        return self.filter(status=RunStatus.ATTENTION)
+        """Return the runs that a person must act on, and those above them, which wait for that."""
+        steps = self.model._meta.get_field("step_runs").related_model
+        person = Q(child__waiting_for=WaitingFor.PERSON) | Q(undone_by__waiting_for=WaitingFor.PERSON)
+        below = steps._base_manager.filter(person, run=OuterRef("pk"), kind="workflow")
+        waits = Q(Exists(below), status__in=LIVE, waiting_for=WaitingFor.PERSON)
+        return self.filter(Q(status=RunStatus.ATTENTION) | waits)
 
     def due(self) -> Self:
         """Return the runs that somebody should look at now, the longest waiting first."""
@@ -91,6 +96,11 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Note that the time a run waited for has come."""
         waiting = self.filter(pk=pk, waiting_for=WaitingFor.TIME)
         return waiting.update(waiting_for=WaitingFor.NOTHING) == 1
+
+    def wait_for(self, pks: Collection[UUID], waiting_for: WaitingFor) -> int:
+        """Say what live runs wait for, those whose rows the caller has locked; return how many."""
+        waiting = self.filter(pk__in=pks, status__in=(RunStatus.RUNNING, RunStatus.COMPENSATING))
+        return waiting.update(waiting_for=waiting_for)
 
     def put_off(self, pk: UUID, *, delay: float) -> bool:
         """Leave a run alone for a while that is due, but that nobody here could move on."""

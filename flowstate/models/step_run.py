@@ -67,6 +67,27 @@ class StepRun(models.Model):
     compensation_started_at = models.DateTimeField(_("compensation started"), null=True, blank=True)
     compensation_ended_at = models.DateTimeField(_("compensation ended"), null=True, blank=True)
 
+    child: models.ForeignKey[Run | None, Run | None] = models.ForeignKey(
+        "flowstate.Run",
+        verbose_name=_("child run"),
+        on_delete=models.DO_NOTHING,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    undone_by: models.ForeignKey[Run | None, Run | None] = models.ForeignKey(
+        "flowstate.Run",
+        verbose_name=_("run that undoes the child"),
+        on_delete=models.DO_NOTHING,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+
     objects = StepRunQuerySet.as_manager()
 
     class Meta:

@@ -27,12 +27,23 @@ class WaitVerbs(Steps):
         """Return the steps of one run that wait, in their order."""
         return self.filter(run_id=run_id, status=StepStatus.WAITING).order_by("seq")
 
+    def children_of(self, run_id: UUID) -> list[UUID]:
+        """Return the child runs that the steps of one run wait for, in their order."""
+        waiting = self.waiting_in(run_id).filter(kind="workflow")
+        return list(waiting.values_list("child_id", flat=True))
+
     def over(self) -> Self:
         """Return, of steps that wait, those whose time is over."""
         return self.filter(wake_at__lte=DbNow())
 
     def begin_waiting(
-        self, pk: int, *, attempt: int, until: float | datetime | None, default: Any = None
+        self,
+        pk: int,
+        *,
+        attempt: int,
+        until: float | datetime | None,
+        default: Any = None,
+        child: UUID | None = None,
     ) -> bool:
         """Let a claimed step wait for so many seconds, until a moment, or for as long as it takes.
 
@@ -41,7 +52,7 @@ class WaitVerbs(Steps):
         moment = DbNow(until) if isinstance(until, int | float) else until
         claimed = self.filter(pk=pk, status=StepStatus.RUNNING, attempt=attempt)
         waiting = {"status": StepStatus.WAITING, "lease_until": None, "wake_at": moment}
-        return claimed.update(**waiting, result_json=default) == 1
+        return claimed.update(**waiting, result_json=default, child_id=child) == 1
 
     def settle_waiting(
         self,

@@ -62,6 +62,13 @@ class StepRunSerializer(serializers.ModelSerializer[StepRun]):
     compensation_error = serializers.SerializerMethodField()
     duration = serializers.FloatField(read_only=True, allow_null=True, help_text="Seconds.")
 
+    child = serializers.UUIDField(
+        source="child_id", read_only=True, allow_null=True, help_text="The run that works for the step."
+    )
+    undone_by = serializers.UUIDField(
+        source="undone_by_id", read_only=True, allow_null=True, help_text="The run that undoes the child."
+    )
+
     class Meta:
         model = StepRun
         fields = (
@@ -81,6 +88,8 @@ class StepRunSerializer(serializers.ModelSerializer[StepRun]):
             "compensation_error",
             "compensation_started_at",
             "compensation_ended_at",
+            "child",
+            "undone_by",
         )
         read_only_fields = fields
 
@@ -115,6 +124,9 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     progress = serializers.IntegerField(read_only=True, help_text="Percent of the steps that have settled.")
     duration = serializers.FloatField(read_only=True, allow_null=True, help_text="Seconds.")
     retry_of = serializers.UUIDField(source="retry_of_id", read_only=True, allow_null=True)
+    undo_of = serializers.UUIDField(
+        source="undo_of_id", read_only=True, allow_null=True, help_text="The child run that this one undoes."
+    )
 
     class Meta:
         model = Run
@@ -137,6 +149,9 @@ class RunSerializer(serializers.ModelSerializer[Run]):
             "ended_at",
             "duration",
             "retry_of",
+            "parent",
+            "parent_step",
+            "undo_of",
         )
         read_only_fields = fields
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowstate.workflows.builder import WorkflowBuilder
+from flowstate.workflows.children import WorkflowStep
 from flowstate.workflows.choices import ChoiceStep, Chosen
 from flowstate.workflows.context import Context
 from flowstate.workflows.declaration import Declaration
@@ -32,6 +33,7 @@ __all__ = [
     "UpdateStep",
     "Workflow",
     "WorkflowBuilder",
+    "WorkflowStep",
     "register",
     "step",
 ]

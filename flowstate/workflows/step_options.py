@@ -82,6 +82,25 @@ class WaitOptions(TypedDict, total=False):
     compensate: Undo
 
 
+class ChildOptions(TypedDict, total=False):
+    """What a step that runs a child takes beside what is its own; its steps are what is tried again."""
+
+    name: str
+    depends_on: DependsOn
+    optional: bool
+    when: Condition
+    unless: Condition
+    default: Any
+    reason: str
+    background: bool
+    queue: str | None
+    join: Join
+    collect_errors: bool
+    raises: Iterable[type[Exception]]
+    sensitive: bool | Iterable[str]
+    compensate: Undo
+
+
 class FunctionOptions(StepOptions, total=False):
     """What a step that calls a function takes."""
 

@@ -68,6 +68,8 @@ class Kind(StrEnum):
     CHOICE = "choice"
     # Waits for an event from outside.
     EVENT = "event"
+    # Runs another workflow as a child run, and waits for its end.
+    WORKFLOW = "workflow"
 
 
 class Step(Generic[Result_co]):
@@ -250,6 +252,11 @@ class Step(Generic[Result_co]):
     def writes(self) -> bool:
         """Whether it is there to change rows, as far as its kind tells."""
         return self.transactional
+
+    @property
+    def undone_by_run(self) -> bool:
+        """Whether a run of its own undoes it."""
+        return False
 
     @property
     def derives_inverse(self) -> bool:

@@ -26,7 +26,7 @@ from flowstate.engine.sweep import sweep
 from flowstate.models import Event, EventWait, Run
 from flowstate.testing import carry_due
 from tests.kiosk import returns, waits
-from tests.kiosk.waits import DAY, HOUR, Confirmed, Insistent, Patiently, Retold, Thrice
+from tests.kiosk.waits import DAY, HOUR, AnswerOrTime, Confirmed, Insistent, Patiently, Retold, Thrice
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -371,6 +371,25 @@ def test_what_an_event_brought_about_can_be_taken_back() -> None:
 
     assert run.status == "compensated"
     assert lines() == ["take back news"]
+
+
+@pytest.mark.parametrize("first", ["answer", "hour"])
+def test_of_an_event_and_a_time_the_first_wins_and_the_other_is_waited_for_no_longer(
+    first: str, clock: Callable[[float], None]
+) -> None:
+    """I9: nothing is left that an event could still be given to."""
+    run = AnswerOrTime.run(user=SYSTEM)
+
+    if first == "answer":
+        deliver_event("answer", "k", 1)
+    else:
+        clock(HOUR + 1)
+    assert carry(run) == "succeeded"
+
+    assert not EventWait.objects.exists()
+    lost = {"answer": "hour", "hour": "answer"}[first]
+    assert run.refresh().step_runs.get(name=lost).status == "cancelled"
+    assert broken() == []
 
 
 class InATestCase(TestCase):

@@ -16,6 +16,7 @@ from flowstate import (
     StepError,
     UpdateStep,
     Workflow,
+    WorkflowStep,
     allow_any,
     step,
 )
@@ -111,6 +112,52 @@ class Answered(Workflow):
     charge = Patient.charge
     receipt = Patient.receipt
     mark = Patient.mark
+
+
+class Charging(Workflow):
+    """A child: charges and books."""
+
+    @step
+    def charge(self, ctx: Context[Sale]) -> str:
+        return interrupted(ledger.call(ctx.idempotency_key))
+
+    @charge.compensate
+    def refund(self, ctx: Context[Sale], reference: str | None) -> None:
+        ledger.undo(ctx.forward_key, ctx.idempotency_key)
+
+    receipt = Patient.receipt
+
+
+class ChargingAndWaiting(Charging):
+    """Waits for what never comes."""
+
+    wait = EventStep("never", key="k")
+
+
+class Family(Workflow):
+    """Takes stock, leaves charging and booking to a child, and marks."""
+
+    reserve = Journey.reserve
+    child = WorkflowStep(Charging)
+    mark = UpdateStep(values={"status": "paid"})
+
+
+class DoomedFamily(Family):
+    """Does all that and then fails: the child is undone by a run of its own."""
+
+    @step
+    def fail(self, ctx: Context[Sale]) -> None:
+        if FAILING:
+            FAILING[0]()
+        raise Refused
+
+
+class HeldFamily(Workflow):
+    """Takes stock, and waits for a child that waits."""
+
+    reserve = Journey.reserve
+    child = WorkflowStep(ChargingAndWaiting)
+    mark = UpdateStep(values={"status": "paid"})
 
 
 class InOne(Workflow):

@@ -103,3 +103,11 @@ def retried_while_live() -> None:
 def still_awaited() -> None:
     row = step_row(run_row("succeeded"), "done", kind="event")
     EventWait.objects.create(step_run=row, topic="t", token_hash="h")  # noqa: S106 - no token has it
+
+
+def unawaited(**columns: Any) -> None:
+    """Insert a child run whose parent does not wait for it."""
+    parent = run_row("running")
+    step_row(parent, "ready", kind="workflow")
+    child = run_row("running", parent_id=parent.pk, parent_step="pay", **columns)
+    step_row(child, "ready")

@@ -25,7 +25,18 @@ from flowstate.models import Event, Run
 from flowstate.models.clock import FAR_FUTURE, shift_clock
 from tests.faults import journeys, post
 from tests.faults.afterwards import QUANTITY, STOCK, broken, complaints, recover_all
-from tests.faults.journeys import Answered, Doomed, DoomedInOne, InOne, Journey, Patient, action_on
+from tests.faults.journeys import (
+    Answered,
+    Doomed,
+    DoomedFamily,
+    DoomedInOne,
+    Family,
+    HeldFamily,
+    InOne,
+    Journey,
+    Patient,
+    action_on,
+)
 from tests.faults.plug import Plug, in_child, killed
 from tests.kiosk.models import Product, Sale
 
@@ -110,6 +121,37 @@ def ask_again(sale: Sale, workflow: type[Workflow]) -> None:
         deliver_event("answer", sale.pk, event_id=str(sale.pk))
 
 
+def raise_a_child(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
+    """Die while a child run is begun, worked on and ended, and while its parent goes on."""
+    plug.arm()
+    carry_run(str(enqueue(sale, workflow).pk), queue="flowstate")
+    post.deliver()
+
+
+def undo_a_child(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
+    """Die while a child that is done is undone by a run of its own, and its parent after that."""
+    journeys.FAILING.append(plug.arm)
+    carry_run(str(enqueue(sale, workflow).pk), queue="flowstate")
+    post.deliver()
+
+
+def cancel_a_family(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
+    """Die while a run is cancelled together with the child that it waits for, and while both are undone."""
+    run = enqueue(sale, workflow)
+    carry_run(str(run.pk), queue="flowstate")
+    post.deliver()
+    plug.arm()
+    run.cancel(SYSTEM)
+    post.deliver()
+
+
+def see_it_cancelled(sale: Sale, workflow: type[Workflow]) -> None:
+    """Do as who wanted the run to be cancelled and has had no answer."""
+    run = Run.objects.get(object_id=str(sale.pk), parent=None)
+    if run.status == "running":
+        run.cancel(SYSTEM)
+
+
 def cancel(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
     """Die while somebody cancels a run that has been worked on and waits for nothing but a worker."""
     run = enqueue(sale, workflow)
@@ -146,6 +188,17 @@ SCENARIOS = {
     ),
     "answered before": Scenario(
         workflow=Answered, work=answer_before, ends=("succeeded",), outside=("charge",), again=ask_again
+    ),
+    "child": Scenario(workflow=Family, work=raise_a_child, ends=("succeeded",), outside=("charge",)),
+    "child undone": Scenario(
+        workflow=DoomedFamily, work=undo_a_child, ends=("compensated",), outside=("charge",)
+    ),
+    "family cancelled": Scenario(
+        workflow=HeldFamily,
+        work=cancel_a_family,
+        ends=("cancelled",),
+        outside=("charge",),
+        again=see_it_cancelled,
     ),
     "cancelled": Scenario(workflow=Journey, work=cancel, ends=("cancelled", "succeeded")),
 }
@@ -207,7 +260,7 @@ def test_whenever_a_process_dies_the_run_ends_as_if_nothing_had_happened(name: s
 
     found = {}
     for sale in Sale.objects.filter(pk__in=died):
-        run = Run.objects.get(object_id=str(sale.pk))
+        run = Run.objects.get(object_id=str(sale.pk), parent=None)
         ends = run.status if run.status in scenario.ends else scenario.ends[0]
         if wrong := complaints(run, ends=ends, outside=scenario.outside, most_calls=scenario.deaths + 1):
             found[died[sale.pk]] = wrong

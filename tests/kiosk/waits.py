@@ -9,7 +9,7 @@ from typing import Any
 from django.utils import timezone
 from rest_framework import serializers
 
-from flowstate import Context, DelayStep, EventStep, Retry, Step, UpdateStep, Workflow, step
+from flowstate import Context, DelayStep, EventStep, FirstOf, Retry, Step, UpdateStep, Workflow, step
 from tests.kiosk.returns import called
 from tests.kiosk.workflows import diary_step
 
@@ -185,3 +185,15 @@ class Retold(Workflow):
 
     heard = EventStep("heard", key="k", compensate=lambda ctx, payload: called(ctx, f"take back {payload}"))
     fail = Step("fail", lambda ctx: 1 / 0)
+
+
+class AnswerOrTime(Workflow):
+    """Whatever comes first: an answer, or the end of an hour."""
+
+    class Meta:
+        exclusive = None
+
+    answer = EventStep("answer", key="k", depends_on=())
+    hour = DelayStep(HOUR, depends_on=())
+    first = FirstOf(answer, hour)
+    last = Step("last", lambda ctx: ctx.results["first"])

@@ -28,6 +28,7 @@ from tests.faults.planting import (
     step_row,
     still_awaited,
     taken_over_and_kept,
+    unawaited,
     waived,
 )
 
@@ -98,6 +99,18 @@ PLANTED: list[tuple[str, str, Callable[[], Any]]] = [
     ),
     ("I12", "nothing can bring", lambda: alone(RUNNING, status="waiting", kind="event")),
     ("I9", "would still be given an event", still_awaited),
+    ("I12", "a child run that has ended", lambda: alone(RUNNING, status="waiting", kind="workflow")),
+    (
+        "I12",
+        "by a run that has ended",
+        lambda: alone(
+            {"status": "compensating"},
+            **{**DONE, "compensation": "running", "lease_until": None},
+            kind="workflow",
+        ),
+    ),
+    ("I24", "for a step that does not wait", unawaited),
+    ("I11", "which only the root may", lambda: unawaited(exclusive_key="k")),
     ("I12", "for none that will come", lambda: alone(RUNNING, status="waiting", kind="delay")),
     (
         "I12",

@@ -14,7 +14,7 @@ from django.db import router
 
 from flowstate.engine.fsck import SKEW, find_broken
 from flowstate.models import Run
-from flowstate.models.invariants import Broken
+from flowstate.models.invariant import Broken
 
 
 def positive(text: str) -> int:

@@ -116,6 +116,29 @@ def test_a_retry_and_the_run_it_goes_on_from_are_linked(desk: Client, make_run: 
     assert f"/barn/flowstate/run/{old.pk}/change/" in page_of(desk, new)
 
 
+def test_a_child_its_parent_and_the_run_that_undoes_it_are_linked(desk: Client, make_run: MakeRun) -> None:
+    child = make_run()
+    undoing = make_run(undo_of_id=child.pk)
+    parent = make_run(steps={"add": {"child_id": child.pk, "undone_by_id": undoing.pk}})
+    Run.objects.filter(pk__in=[child.pk, undoing.pk]).update(parent=parent, parent_step="add")
+
+    above, below, back = (page_of(desk, run.refresh()) for run in (parent, child, undoing))
+
+    assert f"/barn/flowstate/run/{child.pk}/change/" in above
+    assert f"/barn/flowstate/run/{undoing.pk}/change/" in above
+    assert f"/barn/flowstate/run/{parent.pk}/change/" in below
+    assert "step add" in below
+    assert f"/barn/flowstate/run/{child.pk}/change/" in back
+
+
+def test_a_child_is_not_offered_for_retry_without_its_parent(desk: Client, make_run: MakeRun) -> None:
+    alone, child = make_run(RunStatus.FAILED), make_run(RunStatus.FAILED)
+    Run.objects.filter(pk=child.pk).update(parent=alone, parent_step="add")
+
+    assert "/retry/" in page_of(desk, alone)
+    assert "/retry/" not in page_of(desk, child.refresh())
+
+
 def test_the_stored_result_of_celery_is_linked_where_there_is_one(desk: Client, make_run: MakeRun) -> None:
     stored = TaskResult.objects.create(task_id="task-1")
     run = make_run(steps={"add": {"celery_task_id": "task-1"}, "close": {"celery_task_id": "task-2"}})

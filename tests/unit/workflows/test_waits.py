@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flowstate import DelayStep, EventStep, Retry, Workflow
+from flowstate import DelayStep, EventStep, Retry, Workflow, WorkflowStep
 from flowstate.workflows.steps import UNSET, Kind
 from tests.unit.workflows.refusals import flow_of, free, refused
 
@@ -101,3 +101,48 @@ def test_a_key_that_could_not_be_called_and_a_limit_of_nothing_are_refused() -> 
 
     assert keyed == "shop.Flow: step 'wait': key takes (ctx), but <lambda> takes ()."
     assert limited == "EventStep: timeout is above 0 seconds, not 0: nothing can be done in no time."
+
+
+class Child(Workflow):
+    only = free()
+
+
+def test_a_workflow_step_takes_a_class_or_its_path() -> None:
+    by_class = WorkflowStep(Child, input=lambda ctx: {"key": ctx["order"]})
+    by_path = WorkflowStep("shop.workflows.Ship", input={"key": 1}, name="ship")
+
+    assert (by_class.kind, by_class.waits) == (Kind.WORKFLOW, True)
+    assert by_class.workflow_name == f"{__name__}.Child"
+    assert by_class.input_for({"order": 7}) == {"key": 7}
+    assert (by_path.name, by_path.workflow_name) == ("ship", "shop.workflows.Ship")
+    assert by_path.input_for({}) == {"key": 1}
+
+
+def test_undoing_a_workflow_step_is_a_run_unless_it_says_otherwise() -> None:
+    by_run, by_hand, never = (
+        flow_of({"child": WorkflowStep(Child, **options)}).declaration.by_name["child"]
+        for options in ({}, {"compensate": lambda ctx, value: None}, {"compensate": False})
+    )
+
+    assert (by_run.undone_by_run, by_run.compensable, by_run.derives_inverse) == (True, True, False)
+    assert (by_hand.undone_by_run, by_hand.compensable) == (False, True)
+    assert (never.undone_by_run, never.compensable) == (False, False)
+
+
+@pytest.mark.parametrize("given", [None, "Ship", int, Child()], ids=["None", "no path", "class", "object"])
+def test_what_is_no_workflow_is_refused(given: Any) -> None:
+    words = refused(lambda: WorkflowStep(given))
+
+    assert words.startswith("WorkflowStep takes a Workflow class or its dotted path")
+
+
+def test_a_child_without_steps_and_an_input_that_could_not_be_called_are_refused() -> None:
+    options: dict[str, Any] = {"retry": Retry(2)}
+
+    empty = refused(lambda: WorkflowStep(Workflow))
+    called = refused(lambda: flow_of({"child": WorkflowStep(Child, input=lambda: 1)}))
+    retried = refused(lambda: WorkflowStep(Child, **options))
+
+    assert "has no steps" in empty
+    assert called == "shop.Flow: step 'child': input takes (ctx), but <lambda> takes ()."
+    assert retried.startswith("WorkflowStep has no option retry")
