@@ -30,16 +30,10 @@ from flowstate.exceptions import (
     DeclarationInvalid,
     DiagramInvalid,
     EntityGone,
-    EventInvalid,
-    EventReplayed,
-    EventSignatureInvalid,
     EventTimeout,
-    EventTokenSpent,
-    EventTokenUnknown,
     FlowstateError,
     IdempotencyKeyRefused,
     IdempotencyKeyReused,
-    InboxFull,
     InputInvalid,
     InsideTransaction,
     OptionUnknown,
@@ -63,6 +57,14 @@ from flowstate.exceptions import (
     ValueNotSerializable,
     WorkflowNotFindable,
     WorkflowUnknown,
+)
+from flowstate.exceptions.events import (
+    EventInvalid,
+    EventReplayed,
+    EventSignatureInvalid,
+    EventTokenSpent,
+    EventTokenUnknown,
+    InboxFull,
 )
 from flowstate.verbs import deliver_event
 from flowstate.workflows import (

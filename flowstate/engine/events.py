@@ -15,13 +15,13 @@ from flowstate.engine.keys import event_key
 from flowstate.engine.matching import match_event
 from flowstate.engine.sweep import take_up
 from flowstate.engine.tokens import is_genuine, place_of
-from flowstate.exceptions import (
+from flowstate.exceptions import ValueNotSerializable
+from flowstate.exceptions.events import (
     EventInvalid,
     EventReplayed,
     EventTokenSpent,
     EventTokenUnknown,
     InboxFull,
-    ValueNotSerializable,
 )
 from flowstate.models import Event, EventWait, RunStatus, StepRun
 from flowstate.models.clock import DbNow

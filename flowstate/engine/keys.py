@@ -11,7 +11,8 @@ from django.utils.datastructures import MultiValueDict
 
 from flowstate.actions.bound import BoundAction
 from flowstate.actions.system import SYSTEM
-from flowstate.exceptions import EventInvalid, IdempotencyKeyRefused
+from flowstate.exceptions import IdempotencyKeyRefused
+from flowstate.exceptions.events import EventInvalid
 from flowstate.workflows.waits import LONGEST_EVENT_KEY
 from flowstate.workflows.workflow import Options
 

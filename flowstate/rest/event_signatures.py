@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 
 from flowstate.conf import settings
-from flowstate.exceptions import EventSignatureInvalid
+from flowstate.exceptions.events import EventSignatureInvalid
 from flowstate.models.clock import host_now
 
 WINDOW = 300

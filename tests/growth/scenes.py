@@ -19,6 +19,7 @@ from flowstate import (
     Step,
     StepError,
     Workflow,
+    WorkflowStep,
     deliver_event,
 )
 from flowstate.engine import carry
@@ -89,6 +90,22 @@ class Answered(Workflow):
 
     answer = EventStep("answer", key="k", timeout=timedelta(days=365))
     last = CreateStep("kiosk.Entry", values={"what": "last"})
+
+
+class Parent(Workflow):
+    """Leaves three rows to a child."""
+
+    class Meta:
+        exclusive = None
+
+    child = WorkflowStep(Single)
+    last = CreateStep("kiosk.Entry", values={"what": "last"})
+
+
+class DoomedParent(Parent):
+    """Has its child undone."""
+
+    fail = Step("fail", refuse)
 
 
 class Stage:
@@ -215,6 +232,28 @@ class Stage:
 
     def cancel_what_waits(self) -> None:
         Answered.run(user=SYSTEM).cancel(SYSTEM)
+
+    def carry_a_child(self) -> None:
+        run = Parent.run(user=SYSTEM)
+        child = run.step_runs.get(name="child").child_id
+        assert carry_run(str(child), queue=QUEUE) == "succeeded"
+        assert carry_run(str(run.pk), queue=QUEUE) == "succeeded"
+
+    def undo_a_child(self) -> None:
+        run = DoomedParent.run(user=SYSTEM)
+        row = run.step_runs.get(name="child")
+        carry_run(str(row.child_id), queue=QUEUE)
+        carry_run(str(run.pk), queue=QUEUE)
+        row.refresh_from_db()
+        assert carry_run(str(row.undone_by_id), queue=QUEUE) == "cancelled"
+        assert carry_run(str(run.pk), queue=QUEUE) == "compensated"
+
+    def cancel_a_family(self) -> None:
+        run = Parent.run(user=SYSTEM)
+        run.cancel(SYSTEM)
+        child = run.step_runs.get(name="child").child_id
+        assert carry_run(str(child), queue=QUEUE) == "cancelled"
+        assert carry_run(str(run.pk), queue=QUEUE) == "cancelled"
 
     def end_leases_of_the_gone(self) -> None:
         end_leases_of_the_gone(self.using)
