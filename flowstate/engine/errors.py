@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from django.db import DatabaseError
+
 from flowstate.actions.bound import BoundAction
+from flowstate.engine.database_words import words_of
 from flowstate.exceptions import FlowstateError, StepError, StepsFailed
 
 MAX_CODE = 100
@@ -77,7 +80,7 @@ def _snake_case(name: str) -> str:
 
 def _words(error: BaseException) -> str:
     try:
-        return str(error)
+        return words_of(error) if isinstance(error, DatabaseError) else str(error)
     except Exception:  # an error that cannot say what it is must be recorded all the same
         return ""
 

@@ -10,6 +10,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from django.apps import apps
+from django.contrib.auth.models import User
 from django.db import connection, models
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
@@ -198,7 +199,17 @@ def test_values_of_a_sensitive_step_are_not_told() -> None:
 
     assert columns(some.rows[0]) == {"name": ("***", "***"), "stock": ("3", "10")}
     assert columns(all_of_them.rows[0]) == {"name": ("***", "***"), "stock": ("***", "***")}
-    assert all_of_them.rows[0].label == ""
+    assert (some.rows[0].label, all_of_them.rows[0].label) == ("", "")
+
+
+def test_a_label_that_is_made_of_a_sensitive_column_is_not_told() -> None:
+    User.objects.create_user("old")
+    step = do(UpdateStep("auth.User", where={"username": "old"}, values={"username": "canary"}))
+
+    [told], [kept_back] = foresee(step), foresee(step, sensitive=("username",))
+
+    assert told.rows[0].label == "canary"
+    assert "canary" not in str(kept_back)
 
 
 def test_a_record_that_was_tampered_with_is_told_to_be_refused() -> None:

@@ -203,10 +203,9 @@ def test_a_link_to_a_row_that_is_gone_meanwhile_is_a_conflict() -> None:
     cage = Cage.objects.create(house="A", number=1, keeper=one)
     step = UpdateStep(values=lambda ctx: {"keeper": two})
     written = carry_out(step, cage)
-    key = one.pk
     one.delete()
 
-    with pytest.raises(UndoConflict, match=rf"keeper refers to zoo\.Keeper {key}, which is gone"):
+    with pytest.raises(UndoConflict, match=r"keeper refers to a zoo\.Keeper that is gone"):
         take_back(written, step, cage)
 
     cage.refresh_from_db()

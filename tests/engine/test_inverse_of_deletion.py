@@ -293,7 +293,7 @@ def test_a_row_referred_to_that_is_gone_meanwhile_is_a_conflict() -> None:
     step, written = deleted_cage()
     Feed.objects.all().delete()
 
-    refused(step, written, r"feed refers to zoo\.Feed \d+, which is gone")
+    refused(step, written, r"feed refers to a zoo\.Feed that is gone")
 
 
 def test_a_link_set_anew_meanwhile_is_a_conflict() -> None:

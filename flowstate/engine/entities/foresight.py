@@ -219,7 +219,7 @@ class Foresight:
     def _dangling(self, columns: dict[AnyField, str | None], missing: set[tuple[AnyField, str]]) -> str:
         for field, held in columns.items():
             if held is not None and (field, held) in missing:
-                return f"{field.name} refers to {target(field)[0]._meta.label} {held}, which is gone."
+                return f"{field.name} refers to a {target(field)[0]._meta.label} that is gone."
         return ""
 
     def _taken(self, row: RowRecord, columns: Texts) -> str:
@@ -291,4 +291,4 @@ def _without(row: RowPreview, sensitive: bool | Sequence[str]) -> RowPreview:  #
         else field
         for field in row.fields
     ]
-    return replace(row, fields=tuple(hidden), label="" if sensitive is True else row.label)
+    return replace(row, fields=tuple(hidden), label="")  # a label is made of columns

@@ -174,13 +174,17 @@ def _texts(field: AnyField, change: dict[str, Any]) -> list[Any]:
         return [change["delta"]]
     if set(change) in ({"before", "after"}, {"before", "after", "auto"}):
         return [change["before"], change["after"]]
-    message = f"{change!r} is no change of {field.name}"
+    message = f"what is kept of {field.name} is no change"
     raise ValueError(message)
 
 
 def _refuse_damaged(field: AnyField, texts: Sequence[Any]) -> None:
     for text in texts:
         if not (text is None or isinstance(text, str)):
-            message = f"{text!r} is no text of {field.name}"
+            message = f"what is kept of {field.name} is no text"
             raise ValueError(message)
-        value(field, text)  # raises for what the field cannot read
+        try:
+            value(field, text)
+        except (TypeError, ValueError, ValidationError) as err:  # whose words may quote a sensitive value
+            message = f"{field.name} cannot read what is kept of it"
+            raise ValueError(message) from err

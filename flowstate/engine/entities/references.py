@@ -30,7 +30,7 @@ def refuse_missing_targets(texts: Mapping[AnyField, str | None], what: str, usin
         missing = missing_targets(field, [text], using)
         if missing:
             model = target(field)[0]
-            message = f"{what}: {field.name} refers to {model._meta.label} {text}, which is gone."
+            message = f"{what}: {field.name} refers to a {model._meta.label} that is gone."
             raise UndoConflict(
                 message,
                 {field.name: {"expected": None, "found": None, "restore": text}},

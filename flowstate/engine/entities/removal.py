@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import IntegrityError, models
 
+from flowstate.engine.database_words import words_of
 from flowstate.engine.entities.records import RowRecord
 from flowstate.engine.entities.references import (
     may_be_referred_to,
@@ -42,7 +43,7 @@ def remove(
                 # Django's own delete() would cascade; what could cascade was refused above.
                 table._base_manager.using(using).filter(pk__in=group)._raw_delete(using)  # noqa: SLF001
     except IntegrityError as err:
-        message = f"{', '.join(map(str, rows))} cannot be deleted: {err}"
+        message = f"{', '.join(map(str, rows))} cannot be deleted: {words_of(err)}"
         raise UndoConflict(message) from err
     return [(table, key) for table, found in keys.items() for key in found]
 

@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from typing import Any
 
-from django.db import DataError, IntegrityError, connections, models, transaction
+from django.db import DatabaseError, DataError, IntegrityError, connections, models, transaction
 
+from flowstate.engine.database_words import words_of
 from flowstate.engine.entities.images import AnyField, text_of, tracked, value
 from flowstate.engine.entities.records import RowRecord
 from flowstate.engine.entities.references import missing_targets, target
@@ -103,8 +104,8 @@ def _refuse_missing_targets(rows: Sequence[RowRecord], place: Places, using: str
     for field, texts in wanted.items():
         for text in missing_targets(field, list(texts), using):
             message = (
-                f"{texts[text]} cannot be restored: {field.name} refers to {target(field)[0]._meta.label} {text}, "
-                "which is gone."
+                f"{texts[text]} cannot be restored: {field.name} refers to a {target(field)[0]._meta.label} "
+                "that is gone."
             )
             raise UndoConflict(
                 message,
@@ -167,7 +168,7 @@ def _new_columns(row: RowRecord) -> dict[AnyField, Any]:
 # --- what is in the way --------------------------------------------------------------------------
 
 
-def _conflict(row: RowRecord, err: Exception, using: str) -> UndoConflict:
+def _conflict(row: RowRecord, err: DatabaseError, using: str) -> UndoConflict:
     """Return which columns hold values that somebody else has taken meanwhile."""
     by_name = {field.name: (field, text) for field, text in row.columns.items()}
     for names in unique_names(row.model):
@@ -184,7 +185,7 @@ def _conflict(row: RowRecord, err: Exception, using: str) -> UndoConflict:
                     for field, text in columns
                 },
             )
-    return UndoConflict(f"{row} cannot be restored: {err}")
+    return UndoConflict(f"{row} cannot be restored: {words_of(err)}")
 
 
 def unique_names(model: Model) -> list[tuple[str, ...]]:

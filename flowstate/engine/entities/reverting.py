@@ -9,6 +9,7 @@ from django.db.models import Case, F, Func, Q, When
 from django.db.models.lookups import Exact
 
 from flowstate.engine.contention import is_contention
+from flowstate.engine.database_words import words_of
 from flowstate.engine.entities.deltas import opposite
 from flowstate.engine.entities.images import AnyField, complete, equal_in_sql, is_text, same, text_of, value
 from flowstate.engine.entities.records import RowRecord
@@ -44,7 +45,7 @@ def revert(row: RowRecord, using: str, *, overwrite: bool) -> Fields:
         queryset.update(**_restored(row, using))
     except DatabaseError as err:
         if _is_refusal(err):
-            message = f"{row} cannot be restored: {err}"
+            message = f"{row} cannot be restored: {words_of(err)}"
             raise UndoConflict(message, _fields(row.columns)) from err
         raise
     return foreign
