@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext
 
 from flowstate.admin import display, links, run_page
+from flowstate.admin.discretion import Discretion
 from flowstate.exceptions import FlowstateError
 from flowstate.models import Run
 
@@ -101,7 +102,7 @@ def _ask(
         "affected": operation.affected(run),
         "steps": operation.steps(run) if fits else (),
         "chosen": _given(operation, request, run).step,
-        **(_preview(operation, run) if fits else {}),
+        **(_preview(operation, run, Discretion(site, request, run)) if fits else {}),
         "longest_reason": LONGEST_REASON,
         "run_name": gettext("Run %(id)s") % {"id": display.short_id(run.pk)},
         "back_url": links.run_url(site, run),
@@ -110,11 +111,11 @@ def _ask(
     return TemplateResponse(request, "admin/flowstate/run/operation.html", context)
 
 
-def _preview(operation: Operation, run: Run) -> dict[str, Any]:
+def _preview(operation: Operation, run: Run, discretion: Discretion) -> dict[str, Any]:
     if not operation.undoes(run):
         return {}
     try:
-        preview = run.preview_undo()
+        preview = discretion.preview(run.preview_undo())
     except FlowstateError as err:  # such as a workflow that this code no longer has
         return {"preview_problem": str(err)}
     steps = operation.steps(run)

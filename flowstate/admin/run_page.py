@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext
 
 from flowstate.admin import display, links
+from flowstate.admin.discretion import Discretion
 from flowstate.models import Compensation, EventKind, Run, RunStatus, StepStatus
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class HistoryLine:
 def context_of(site: AdminSite, request: HttpRequest, run: Run) -> dict[str, Any]:
     """Return what the templates of a run's page need."""
     rows = run.steps
+    discretion = Discretion(site, request, run)
     celery = links.celery_urls(site, request, (row.celery_task_id for row in rows))
     return {
         "run": run,
@@ -93,7 +95,7 @@ def context_of(site: AdminSite, request: HttpRequest, run: Run) -> dict[str, Any
             (gettext("Value"), run.value_json),
             (gettext("Data"), _data(run)),
         ),
-        "steps": [_step(site, run, row, celery.get(row.celery_task_id, "")) for row in rows],
+        "steps": [_step(site, run, row, discretion, celery.get(row.celery_task_id, "")) for row in rows],
         "history": [_history_line(run, entry) for entry in run.timeline()],
     }
 
@@ -128,7 +130,7 @@ def _linked(site: AdminSite, run: Run | None) -> dict[str, str] | None:
     return {"id": display.short_id(run.pk), "url": links.run_url(site, run)}
 
 
-def _step(site: AdminSite, run: Run, row: StepRun, celery_url: str) -> StepLine:
+def _step(site: AdminSite, run: Run, row: StepRun, discretion: Discretion, celery_url: str) -> StepLine:
     return StepLine(
         row=row,
         badge=display.step_badge(row),
@@ -138,11 +140,11 @@ def _step(site: AdminSite, run: Run, row: StepRun, celery_url: str) -> StepLine:
         duration=display.between(row.started_at, row.ended_at),
         undo_duration=display.between(row.compensation_started_at, row.compensation_ended_at),
         error=_error(row.error),
-        undo_error=_error(row.compensation_error),
+        undo_error=_error(discretion.error(row)),
         values=_values(
             (gettext("Result"), row.result_json),
             (gettext("Data"), row.data_json),
-            (gettext("Undo record"), row.undo),
+            (gettext("Undo record"), discretion.record(row)),
         ),
         depends_on=", ".join(row.depends_on),
         celery_url=celery_url,

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowstate.engine import entities
-from flowstate.engine.entities.foresight import HIDDEN
 from flowstate.engine.errors import describe
 from flowstate.engine.execution import Execution
 from flowstate.engine.hooks import announce_restored
 from flowstate.exceptions import UndoConflict
 from flowstate.models import Compensation, EventKind, RunEvent, StepRun
+from flowstate.models.undo_preview import HIDDEN
 from flowstate.workflows.steps import Step
 
 TOLD = 20

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 UndoneBy: TypeAlias = Literal["inverse", "compensation", "rollback", "nothing"]
 RowUndo: TypeAlias = Literal["changed", "deleted", "restored", "unchanged"]
+
+HIDDEN = "***"
+"""Stands for a value that is kept back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +24,10 @@ class FieldPreview:
     """What the step had left there; for a counter, whose undo does not ask, None."""
     conflict: bool = False
     """Whether somebody else has changed it since: then it would stay, or be written over if the step says so."""
+
+    def without_values(self) -> FieldPreview:
+        """Return it with its name, and whether it is in conflict."""
+        return replace(self, now=HIDDEN, after=HIDDEN, expected=None if self.expected is None else HIDDEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +43,16 @@ class RowPreview:
     fields: tuple[FieldPreview, ...] = ()
     conflict: str = ""
     """Why it would be left as it is, in words; empty where it would not."""
+
+    def without_values(self, sensitive: bool | Sequence[str] = True) -> RowPreview:  # noqa: FBT001, FBT002 - the step's option
+        """Return it without the values of these columns, True for all, and without the label made of them."""
+        if not sensitive:
+            return self
+        fields = tuple(
+            field.without_values() if sensitive is True or field.name in sensitive else field
+            for field in self.fields
+        )
+        return replace(self, fields=fields, label="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

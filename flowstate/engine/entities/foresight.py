@@ -7,7 +7,6 @@ what the rows say now: the undoing itself asks again, under lock, and the databa
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from django.db import models
@@ -23,8 +22,6 @@ from flowstate.models.undo_preview import FieldPreview, RowPreview, StepPreview
 
 SHOWN = 20
 """Rows of one step that are told of. All are looked at, but only for these is asked what may be in their way."""
-
-HIDDEN = "***"
 
 _AT_ONCE = 500
 
@@ -72,7 +69,7 @@ class Foresight:
         return StepPreview(
             step=step,
             by="inverse",
-            rows=tuple(_without(row, sensitive) for row in found[:SHOWN]),
+            rows=tuple(row.without_values(sensitive) for row in found[:SHOWN]),
             more=len(found[SHOWN:]),
             conflict=conflict,
             on_conflict=done.on_conflict,
@@ -280,15 +277,3 @@ def _label(instance: models.Model) -> str:
         return str(instance)
     except Exception:  # the user's code, over a row that may be half gone
         return ""
-
-
-def _without(row: RowPreview, sensitive: bool | Sequence[str]) -> RowPreview:  # noqa: FBT001 - the step's option
-    if not sensitive:
-        return row
-    hidden = [
-        replace(field, now=HIDDEN, after=HIDDEN, expected=None if field.expected is None else HIDDEN)
-        if sensitive is True or field.name in sensitive
-        else field
-        for field in row.fields
-    ]
-    return replace(row, fields=tuple(hidden), label="")  # a label is made of columns

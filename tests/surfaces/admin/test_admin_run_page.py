@@ -52,7 +52,11 @@ def test_each_step_shows_its_attempts_result_data_error_and_undo_record(
             "add": {
                 "result_json": {"pk": 11},
                 "data_json": {"colour": "red"},
-                "undo": {"stock": "was-seven"},
+                "undo": {
+                    "changed": [
+                        {"model": "zoo.feed", "key": "1", "fields": {"stock": {"before": "was-seven"}}}
+                    ]
+                },
                 "compensation": Compensation.FAILED,
                 "compensation_failures": 3,
                 "compensation_error": {
