@@ -213,15 +213,17 @@ class Loose(Workflow):
     fail = Step("fail", fail, depends_on=["receipt", "sale"])
 
 
-def test_a_row_of_another_step_of_the_run_does_not_hold_a_row_in_place(user: User) -> None:
-    """The steps were done in an order that nobody declared, so it is not the one in which they are undone."""
+def test_steps_done_in_an_order_that_nobody_declared_are_undone_from_the_last_to_the_first(
+    user: User,
+) -> None:
+    """I16: the receipt refers to the sale, although no step says so."""
 
     run = Loose.run(user=SYSTEM)
     assert run.step_runs.get(name="sale").status == "done"
     carry_run(str(run.pk), queue="flowstate")
 
     assert run.refresh().status == "compensated"
-    assert run.compensated_steps == ["sale", "product", "receipt"]
+    assert run.compensated_steps == ["receipt", "sale", "product"]
     assert [model.objects.count() for model in (Product, Sale, Receipt)] == [0, 0, 0]
 
 
