@@ -81,5 +81,7 @@ def test_links_cost_a_look_before_and_after() -> None:
 
 
 def test_a_creation_costs_an_insert_and_a_deletion_a_locked_read_and_a_delete() -> None:
-    assert cost_of(CreateStep("zoo.Berth", name="a", values={"dock": "a", "number": 1})) == ["INSERT"]
+    assert cost_of(CreateStep("zoo.Keeper", name="a", values={"name": "Kim"})) == ["INSERT"]
+    given = CreateStep("zoo.Berth", name="a", values={"dock": "a", "number": 1})
+    assert cost_of(given) == ["INSERT", "SELECT"]  # what tells it from another row with that key
     assert cost_of(DeleteStep("zoo.Berth", name="a", where={"dock": "a"})) == ["SELECT", "DELETE"]

@@ -6,14 +6,32 @@ from typing import Any
 
 import pytest
 
+from django.apps import apps
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from flowstate.engine.entities.foresight import Foresight
 from flowstate.engine.entities.inverse import undo
-from flowstate.exceptions import UndoConflict
+from flowstate.exceptions import DeclarationInvalid, UndoConflict
 from flowstate.workflows.entities import CreateStep, EntityStep
-from tests.zoo.models import Animal, Bird, Cage, Feed, Meal, Node, Passport, Sticker, Tag
-from tests.zoo.stage import KEY, carry_out, everything_there_is, take_back
+from tests.zoo.models import (
+    Animal,
+    Bird,
+    Cage,
+    Code,
+    Entry,
+    Feed,
+    Glossary,
+    Keeper,
+    KeptNotes,
+    Meal,
+    Node,
+    Note,
+    Passport,
+    Sticker,
+    Tag,
+)
+from tests.zoo.stage import KEY, as_journaled, carry_out, everything_there_is, take_back
 
 pytestmark = pytest.mark.django_db
 
@@ -79,13 +97,162 @@ def test_a_row_that_is_already_gone_is_fine(model: str) -> None:
 
 
 def test_a_row_of_one_table_costs_one_statement_where_nothing_can_refer_to_it() -> None:
-    written = carry_out(CreateStep("zoo.Berth", values={"dock": "a", "number": 1}))
+    keeper = Keeper.objects.create(name="Kim", email="kim@example.org")
+    written = carry_out(CreateStep("zoo.Verse", values={"keeper": keeper, "line": "O ape"}))
 
     with CaptureQueriesContext(connection) as queries:
-        undo(written.undo or {}, key=KEY, allowed_models=frozenset({"zoo.berth"}), using="default")
+        undo(written.undo or {}, key=KEY, allowed_models=frozenset({"zoo.verse"}), using="default")
 
     words = [query["sql"].split()[0] for query in queries.captured_queries]
     assert [word for word in words if word not in ("SAVEPOINT", "RELEASE")] == ["DELETE"]
+
+
+# --- another row with the same key ---------------------------------------------------------------
+
+
+GIVEN: list[tuple[str, dict[str, Any], str]] = [
+    ("zoo.Code", {"code": "A", "alias": "alpha"}, "alias"),
+    ("zoo.Berth", {"dock": "a", "number": 2}, "ship"),
+    ("zoo.Keeper", {"id": 7001, "name": "Kim", "email": "kim@example.org"}, "name"),
+]
+
+
+def replaced_by_somebody(model: str, column: str) -> None:
+    """Another deletes the row and creates its own, which differs in one column, with the same key."""
+    rows = apps.get_model(model)._base_manager
+    row = rows.get()
+    rows.filter(pk=row.pk).delete()
+    setattr(row, column, "theirs")
+    row.save(force_insert=True)
+
+
+@pytest.mark.parametrize(("model", "values", "column"), GIVEN)
+def test_somebody_elses_row_with_the_same_key_is_a_conflict_and_stays(
+    model: str, values: dict[str, Any], column: str
+) -> None:
+    step = CreateStep(model, values=values)
+    written = carry_out(step)
+    replaced_by_somebody(model, column)
+    before = everything_there_is()
+
+    with pytest.raises(UndoConflict, match=f"not as the step created it: {column}") as caught:
+        take_back(written, step)
+
+    assert everything_there_is() == before
+    held = values.get(column, "")
+    assert caught.value.fields == {column: {"expected": held, "found": "theirs", "restore": None}}
+
+
+@pytest.mark.parametrize(("model", "values", "column"), GIVEN)
+def test_the_preview_tells_of_somebody_elses_row(model: str, values: dict[str, Any], column: str) -> None:
+    written = carry_out(CreateStep(model, values=values))
+    foresight = Foresight(frozenset([model.lower()]), "default")
+    assert foresight.of_step("make", as_journaled(written), key=KEY).conflict == ""
+    replaced_by_somebody(model, column)
+
+    preview = Foresight(frozenset([model.lower()]), "default").of_step("make", as_journaled(written), key=KEY)
+
+    assert f"not as the step created it: {column}" in preview.conflict
+
+
+def test_where_the_step_says_overwrite_somebody_elses_row_is_deleted_and_told_of() -> None:
+    step = CreateStep("zoo.Code", values={"code": "A", "alias": "alpha"}, on_conflict="overwrite")
+    written = carry_out(step)
+    replaced_by_somebody("zoo.Code", "alias")
+
+    undone = undo(written.undo, key=KEY, allowed_models=frozenset({"zoo.code"}), using="default")
+
+    assert not Code.objects.exists()
+    (row, fields) = undone.overwritten[0]
+    assert (row, fields["alias"]["found"]) == ("zoo.Code A", "theirs")
+
+
+def test_a_child_that_somebody_else_made_of_the_same_parent_stays() -> None:
+    animal = Animal.objects.create(name="ape")
+    values = {"animal_ptr_id": animal.pk, "name": "ape", "wingspan": 1, "created": animal.created}
+    step = CreateStep("zoo.Bird", values=values)
+    written = carry_out(step)
+    Bird.objects.get().delete(keep_parents=True)
+    Bird(animal_ptr_id=animal.pk, wingspan=99).save_base(raw=True)
+
+    with pytest.raises(UndoConflict, match="wingspan"):
+        take_back(written, step)
+
+    assert Bird.objects.get().wingspan == 99
+
+
+def test_a_replaced_row_of_another_step_is_not_taken_along() -> None:
+    code = CreateStep("zoo.Code", values={"code": "A", "alias": "alpha"})
+    values = {"id": 7001, "glossary": Glossary.objects.create(), "code_id": "alpha", "line": "ours"}
+    entry = CreateStep("zoo.Entry", values=values)
+    first, second = carry_out(code), carry_out(entry)
+    replaced_by_somebody("zoo.Entry", "line")
+
+    with pytest.raises(
+        UndoConflict, match=r"Entry 7001 refers to it .* was not created by a step of this run"
+    ):
+        take_back(first, code, others=[(entry, second)])
+
+    assert Entry.objects.get().line == "theirs"
+
+
+def test_a_row_that_tells_when_it_was_created_may_have_been_edited_since() -> None:
+    step = CreateStep("zoo.Animal", values={"pk": 7001, "name": "ape"})
+    written = carry_out(step)
+    Animal.objects.update(name="Koko", weight=90)
+
+    take_back(written, step)
+
+    assert not Animal.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "values"),
+    [
+        ("zoo.Tag", {"name": "loud"}),
+        ("zoo.Parrot", {"name": "Polly"}),
+        ("zoo.Passport", {"animal_id": 7001}),
+    ],
+)
+def test_a_key_that_was_issued_costs_nothing_more(model: str, values: dict[str, Any]) -> None:
+    Animal.objects.create(pk=7001, name="ape")
+    written = carry_out(CreateStep(model, values=values))
+
+    assert all(set(row) == {"model", "key"} for row in (written.undo or {})["created"])
+
+
+# --- a manager's own create() ---------------------------------------------------------------------
+
+
+def test_the_managers_own_create_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    def create(self: KeptNotes, **values: Any) -> Note:
+        return super(KeptNotes, self).create(**{**values, "slug": "by-the-manager"})
+
+    monkeypatch.setattr(KeptNotes, "create", create, raising=False)
+    before = everything_there_is()
+    step = CreateStep("zoo.Note", values={"text": "feed the ape"})
+
+    written = carry_out(step)
+    assert Note.objects.get().slug == "by-the-manager"
+    take_back(written, step)
+
+    assert everything_there_is() == before
+
+
+def test_a_create_that_hands_out_a_row_it_found_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undoing would delete what was there before."""
+
+    def create(self: KeptNotes, **values: Any) -> Note:
+        return self.get_or_create(text=values["text"])[0]
+
+    Note(text="feed the ape").save()
+    monkeypatch.setattr(KeptNotes, "create", create, raising=False)
+    step = CreateStep("zoo.Note", values={"text": "feed the ape"})
+
+    with pytest.raises(DeclarationInvalid, match=r"KeptNotes has created no zoo\.Note .* `compensate=False`"):
+        carry_out(step)
+
+    assert carry_out(step, record_undo=False).result == {"pk": Note.objects.get().pk}
 
 
 # --- referred to meanwhile -----------------------------------------------------------------------

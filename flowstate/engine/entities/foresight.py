@@ -15,6 +15,7 @@ from django.db.models import Q
 from flowstate.engine.entities.images import AnyField, complete, key_text, same, text, text_of, tracked, value
 from flowstate.engine.entities.records import Record, RowRecord, read_record
 from flowstate.engine.entities.references import may_be_referred_to, referring, target
+from flowstate.engine.entities.removal import is_another, told_apart
 from flowstate.engine.entities.restoration import linked_again, unique_names
 from flowstate.engine.entities.rows import Model, table_of
 from flowstate.exceptions import UndoConflict
@@ -60,9 +61,10 @@ class Foresight:
             return StepPreview(step=step, by="inverse", conflict=str(err))
         self._read([*done.created, *done.deleted, *done.changed])
         before, self._rows = self._rows, dict(self._rows)
+        taken_over = "" if done.on_conflict == "overwrite" else self._replaced(done.created)
         removals, held = self._removals(done.created, own)
         found = [*removals, *self._restorations(done.deleted), *self._reversions(done)]
-        conflict = held or next((row.conflict for row in found if row.conflict), "")
+        conflict = taken_over or held or next((row.conflict for row in found if row.conflict), "")
         if conflict:
             self._rows = before  # a conflict leaves all of the step as it is
         found.sort(key=lambda row: not row.conflict)
@@ -97,6 +99,15 @@ class Foresight:
         return RowPreview(model=row.model._meta.label, key=row.key_text, label=label, **more)
 
     # --- created: would be deleted ---------------------------------------------------------------
+
+    def _replaced(self, rows: Sequence[RowRecord]) -> str:
+        """Return in words which row is another by now, with the key of the one that was created."""
+        for row in rows:
+            now = self._rows[row.model, row.key]
+            fields = told_apart(row, now) if now is not None else {}
+            if fields:
+                return is_another(row, fields)
+        return ""
 
     def _removals(self, rows: Sequence[RowRecord], own: set[Place]) -> tuple[list[RowPreview], str]:
         """Return what would go, `own` rows that refer to it too, and in words what would hold it in place."""

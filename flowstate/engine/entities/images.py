@@ -36,6 +36,17 @@ def tracked(fields: Iterable[Any]) -> list[AnyField]:
     return [field for field in fields if not field.generated]
 
 
+def identifying(table: type[models.Model]) -> list[AnyField]:
+    """Return the columns that tell a row from another with its key: when it was added, or else all of them.
+
+    Who has changed a row has not replaced it, but only the time of its creation can tell that. A column that
+    is stamped at each save tells nothing.
+    """
+    columns = tracked(table._meta.local_concrete_fields)
+    born = [field for field in columns if isinstance(field, models.DateTimeField) and field.auto_now_add]
+    return born or [field for field in columns if not getattr(field, "auto_now", False)]
+
+
 def complete(queryset: Rows) -> Rows:
     """Let the rows tell a JSON null from an SQL NULL; Django reads both as None."""
     fields = [

@@ -17,7 +17,7 @@ from django.db.models.deletion import get_candidate_relations_to_delete
 
 from flowstate.engine.entities.links import link_tables
 from flowstate.engine.entities.records import Record, RowRecord, read_record
-from flowstate.engine.entities.removal import remove
+from flowstate.engine.entities.removal import refuse_replaced, remove, replaced
 from flowstate.engine.entities.restoration import restore
 from flowstate.engine.entities.reverting import Fields, revert
 from flowstate.engine.entities.rows import EntityStep, Model, model_of, table_of
@@ -85,10 +85,14 @@ def _undo(
 ) -> Undone:
     alone = not done.created and not done.deleted and len(done.changed) <= 1
     with nullcontext() if alone else transaction.atomic(using=using):
+        taken_over = replaced(done.created, using)
+        if not overwrite:
+            refuse_replaced(taken_over)
         removed = remove(done.created, using, created_by_others)
         restore(done.deleted, using)
+        foreign = [(str(row), fields) for row, fields in taken_over]
         # The last one first: on the way there each row may have made room for the next one's unique value.
-        foreign = [(str(row), revert(row, using, overwrite=overwrite)) for row in reversed(done.changed)]
+        foreign += [(str(row), revert(row, using, overwrite=overwrite)) for row in reversed(done.changed)]
     rows: list[Restored] = [
         *((table, pk, "removed") for table, pk in removed),
         *((row.model, row.key, "back") for row in done.deleted),

@@ -3,7 +3,7 @@
 `{"version": 1, "created": [...], "deleted": [...], "changed": [...], "linked": [...], "on_conflict": word,
 "seal": text}`, each list only where it has rows, and the word only where it is not "attention". A row is
 `{"model": label, "key": text}`, one for each table of a multi-table model. A deleted one has its columns in
-`values`; a changed one has in `fields` what is to be undone for each column: `{"delta": n}`, or
+`values`, a created one whose key was given those that tell it from another with that key; a changed one has in `fields` what is to be undone for each column: `{"delta": n}`, or
 `{"before": text, "after": text}`, with `"auto": true` where nobody but Django writes the column. Many-to-many
 links are created and deleted rows of their table; `linked` are the rows whose links these were.
 """
@@ -83,7 +83,7 @@ class RowRecord:
     key: Any
     key_text: str
     columns: dict[AnyField, Any]
-    """By field: the text of a deleted row, the change of a changed one; nothing for the others."""
+    """By field: the text of a deleted row, the change of a changed one, what identifies a created one."""
 
     def __str__(self) -> str:
         return f"{self.model._meta.label} {self.key_text}"
@@ -101,7 +101,7 @@ class Record:
 
 
 _PARTS = ("created", "deleted", "changed", "linked")
-_WITHOUT_COLUMNS = ("created", "linked")
+_COLUMNS_IN = {"created": "values", "deleted": "values", "changed": "fields"}
 
 
 def read_record(record: Any, *, key: str, allowed_models: frozenset[str]) -> Record:
@@ -149,13 +149,15 @@ def _read_row(row: dict[str, Any], part: str, allowed_models: frozenset[str]) ->
     except LookupError as err:
         message = f"The undo record names {label!r}, which no longer exists: {err}"
         raise UndoConflict(message) from err
-    columns = {} if part in _WITHOUT_COLUMNS else row.get("values" if part == "deleted" else "fields")
+    columns = row.get(_COLUMNS_IN[part]) if part in _COLUMNS_IN else {}
+    if columns is None and part == "created":  # its key was issued by the database
+        columns = {}
     if not isinstance(columns, dict):
         message = f"a {part} row of {label} has no columns"
         raise TypeError(message)
     read = {_own_column(model, name): change for name, change in columns.items()}
     for field, change in read.items():
-        _refuse_damaged(field, [change] if part == "deleted" else _texts(field, change))
+        _refuse_damaged(field, _texts(field, change) if part == "changed" else [change])
     key = value(model._meta.pk, row["key"])
     return RowRecord(model, tuple(key) if isinstance(key, list) else key, row["key"], read)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from django.db import IntegrityError, models
 
 from flowstate.engine.database_words import words_of
+from flowstate.engine.entities.images import complete, image, same
 from flowstate.engine.entities.records import RowRecord
 from flowstate.engine.entities.references import (
     may_be_referred_to,
@@ -16,7 +17,7 @@ from flowstate.engine.entities.references import (
     refers_to_itself,
     targets_first,
 )
-from flowstate.engine.entities.rows import Model, table_of
+from flowstate.engine.entities.rows import Model, locked, table_of
 from flowstate.exceptions import UndoConflict
 
 SHOWN = 5
@@ -48,13 +49,61 @@ def remove(
     return [(table, key) for table, found in keys.items() for key in found]
 
 
+Fields = dict[str, dict[str, str | None]]
+
+
+def replaced(rows: Iterable[RowRecord], using: str) -> list[tuple[RowRecord, Fields]]:
+    """Return the rows whose place another with the same key has taken, and the columns that tell; locks them.
+
+    Only a key that the step was given can come back. Nothing is read for the other rows.
+    """
+    given: dict[Model, list[RowRecord]] = {}
+    for row in rows:
+        if row.columns:
+            given.setdefault(row.model, []).append(row)
+    found = []
+    for table, records in given.items():
+        keys = [row.key for row in records]
+        there = {
+            row.pk: row for row in complete(locked(table._base_manager.using(using).filter(pk__in=keys)))
+        }
+        for row in records:
+            now = there.get(row.key)
+            fields = told_apart(row, image(now, list(row.columns))) if now is not None else {}
+            if fields:
+                found.append((row, fields))
+    return found
+
+
+def told_apart(row: RowRecord, now: Mapping[str, str | None]) -> Fields:
+    """Return the columns in which what is there now is not the row that was created."""
+    return {
+        field.name: {"expected": held, "found": now[field.name], "restore": None}
+        for field, held in row.columns.items()
+        if not same(field, now[field.name], held)
+    }
+
+
+def is_another(row: RowRecord, fields: Iterable[str]) -> str:
+    """Return in words that the row is not the one that was created."""
+    return f"{row} is not as the step created it: {', '.join(fields)}. It may be somebody else's."
+
+
+def refuse_replaced(rows: Sequence[tuple[RowRecord, Fields]]) -> None:
+    """Raise `UndoConflict` if there are any."""
+    for row, fields in rows:
+        raise UndoConflict(is_another(row, fields), fields)
+
+
 def _take_along_own(keys: Keys, using: str, created_by_others: Callable[[], Iterable[RowRecord]]) -> None:
     """Add to the keys what refers to them and was created by this run. Raises `UndoConflict` for the rest."""
 
     @cache
     def own() -> Keys:
         created: Keys = {}
-        for row in created_by_others():
+        others = list(created_by_others())
+        foreign = [row for row, _fields in replaced(others, using)]
+        for row in (row for row in others if row not in foreign):
             created.setdefault(row.model, {})[row.key] = None
         return created
 
