@@ -37,6 +37,9 @@ class Settings:
     max_rows: int = 1000
     """Rows that one entity step may touch, cascades included."""
 
+    max_undo_bytes: int = 4 * 1024 * 1024
+    """Bytes of JSON that the undo record of one entity step may take."""
+
     max_child_depth: int = 8
     """How many runs may stand above a child run."""
 

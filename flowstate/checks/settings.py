@@ -17,6 +17,7 @@ ABOVE_ZERO = (
     "lease_grace",
     "max_value_bytes",
     "max_rows",
+    "max_undo_bytes",
     "event_lifetime",
     "max_events",
     "max_child_depth",

@@ -180,7 +180,7 @@ class RowsAmbiguous(StepError):
 
 
 class RowLimitExceeded(StepError):
-    """An entity step would touch more rows than FLOWSTATE["MAX_ROWS"] allows."""
+    """An entity step would touch more than FLOWSTATE["MAX_ROWS"] or "MAX_UNDO_BYTES" allows."""
 
     default_code = "row_limit_exceeded"
 

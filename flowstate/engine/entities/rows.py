@@ -61,6 +61,14 @@ def locked(queryset: Rows) -> Rows:
     return queryset.select_for_update(of=("self", *parents))
 
 
+def _refuses_lock(queryset: models.QuerySet[Any]) -> bool:
+    """Return whether the database will not lock the rows of this query: PostgreSQL knows no groups under lock."""
+    if connections[queryset.db].vendor != "postgresql":
+        return False
+    query = queryset.query
+    return bool(query.group_by is not None or query.distinct or query.combinator)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """The rows that one call of an Update or Delete step is about."""
@@ -120,11 +128,24 @@ class Target:
 
         Raises the step's `missing` error or `RowMissing`, `RowsAmbiguous`, `RowLimitExceeded`.
         """
-        queryset = complete(locked(self.queryset))
+        by_key = _refuses_lock(self.queryset)
+        queryset = complete(locked(self._by_key() if by_key else self.queryset))
         found = self._many(queryset) if self.step.many else self._one(queryset)
+        if by_key:
+            found = self._still(found)
         if not found and (self.step.missing is not None or not self.step.many):
             raise self.missing()
         return found
+
+    def _by_key(self) -> models.QuerySet[Any]:
+        keys = self.queryset.order_by().values("pk")
+        return self.model._base_manager.using(self.using).filter(pk__in=keys)
+
+    def _still(self, found: list[models.Model]) -> list[models.Model]:
+        """Return those that are meant now that they are locked: they were chosen before that."""
+        keys = self.queryset.order_by().filter(pk__in=[row.pk for row in found])
+        there = set(keys.values_list("pk", flat=True)) if found else set()
+        return [row for row in found if row.pk in there]
 
     def _one(self, queryset: models.QuerySet[Any]) -> list[models.Model]:
         # Without an order: that of the model is of no use here and may choose a bad index.
@@ -137,11 +158,17 @@ class Target:
 
     def _many(self, queryset: models.QuerySet[Any]) -> list[models.Model]:
         cap = settings().max_rows
-        # In the order of keys, so that two steps over the same rows do not lock each other out.
-        found = list(queryset.order_by("pk")[: cap + 1])
+        found: dict[Any, models.Model] = {}
+        while len(found) <= cap:
+            # In the order of keys, so that two steps over the same rows do not lock each other out.
+            rows = queryset.exclude(pk__in=list(found)) if found else queryset
+            page = list(rows.order_by("pk")[: cap + 1])
+            found |= {row.pk: row for row in page}
+            if len(page) <= cap:
+                break  # else a lookup over many related rows may have given some of them several times
         if len(found) > cap:
             raise self.too_many()
-        return list({row.pk: row for row in found}.values())
+        return list(found.values())
 
     def missing(self) -> Exception:
         """Return the error that no row was found."""

@@ -7,12 +7,26 @@ from typing import Any
 
 from django.core.signing import BadSignature, Signer
 
+from flowstate.conf import settings
+from flowstate.exceptions import RowLimitExceeded
+
 _SALT = "flowstate.undo"
 
 
 def sealed(record: dict[str, Any], key: str) -> dict[str, Any]:
-    """Return the record with its seal. `key` is the step's, so that no other step's record passes for it."""
-    return {**record, "seal": Signer(salt=_SALT).signature(_text(record, key))}
+    """Return the record with its seal. `key` is the step's, so that no other step's record passes for it.
+
+    Raises `RowLimitExceeded` for one of more than FLOWSTATE["MAX_UNDO_BYTES"] bytes.
+    """
+    text = _text(record, key)
+    size, limit = len(text), settings().max_undo_bytes  # the text is all ASCII
+    if size > limit:
+        message = (
+            f"What the step changes takes {size:,} bytes of JSON to undo, more than the {limit:,} of "
+            "FLOWSTATE['MAX_UNDO_BYTES']. Work in batches, or say `compensate=False` where nothing is to be undone."
+        )
+        raise RowLimitExceeded(message)
+    return {**record, "seal": Signer(salt=_SALT).signature(text)}
 
 
 def is_sealed(record: dict[str, Any], key: str) -> bool:
