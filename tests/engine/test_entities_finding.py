@@ -21,7 +21,8 @@ LOUD = {"tags__name__in": ["loud", "shy", "old"]}
 
 
 def counted(rows: QuerySet[Any]) -> QuerySet[Any]:
-    return rows.annotate(read_by=Count("keepers"))
+    annotated: QuerySet[Any] = rows.annotate(read_by=Count("keepers"))
+    return annotated
 
 
 def distinct(rows: QuerySet[Any]) -> QuerySet[Any]:
