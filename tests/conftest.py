@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from django.test import TransactionTestCase
 
+from flowstate.models.clock import _Shift
 from tests.flushing import empty_tables, remember_what_migrate_made
 
 # A deadline judges the machine, not the code, and shrinking towards it takes minutes.
@@ -23,3 +25,11 @@ def django_db_setup(django_db_setup: Any, django_db_blocker: DjangoDbBlocker) ->
     with django_db_blocker.unblock():
         remember_what_migrate_made()
     TransactionTestCase._fixture_teardown = empty_tables  # type: ignore[attr-defined]  # Django's own hook
+
+
+@pytest.fixture(autouse=True)
+def clock_as_it_was() -> Iterator[None]:
+    """Take back what a test has moved the clock by: a worker of a later test would not see its runs as due."""
+    before = _Shift.seconds
+    yield
+    _Shift.seconds = before
