@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from flowstate.admin.operation_page import Given, Operation
 from flowstate.admin.reports import report, report_undone
 from flowstate.admin.resolutions import FORCE, WAIVE, failed_steps, needs_attention
-from flowstate.engine.authority import may_operate
+from flowstate.engine.operate.authority import may_operate
 from flowstate.models import Compensation, Run, RunStatus, StepRun, StepStatus
 
 

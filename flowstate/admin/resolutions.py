@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from flowstate.admin.operation_page import Given, Operation
 from flowstate.admin.reports import report_forced, report_waived
-from flowstate.engine.authority import may_resolve
+from flowstate.engine.operate.authority import may_resolve
 from flowstate.models import Compensation, Run, RunStatus
 
 

@@ -15,7 +15,7 @@ from django.db import close_old_connections
 
 from flowstate.carriers.wakeups import wakeups
 from flowstate.conf import settings
-from flowstate.engine import carry
+from flowstate.engine.carry import messages
 
 MAX_COUNTDOWN = 60.0
 """Seconds. A message that waits longer is redelivered by some brokers and lost by others; the row waits."""
@@ -26,21 +26,21 @@ def drain(task: Task[Any, Any], queue: str) -> int:
     """Work on what is due for a queue."""
     close_old_connections()
     wakeups().clear(queue)
-    return carry.drain(queue, wake_next=lambda: CeleryCarrier().wake(queue=queue), stopping=_stopping)
+    return messages.drain(queue, wake_next=lambda: CeleryCarrier().wake(queue=queue), stopping=_stopping)
 
 
 @shared_task(name="flowstate.run", bind=True, ignore_result=True)
 def run(task: Task[Any, Any], run_id: str) -> str:
     """Work on a run, if there is something to do."""
     close_old_connections()
-    return carry.carry_run(run_id, queue=_queue_of(task))
+    return messages.carry_run(run_id, queue=_queue_of(task))
 
 
 @shared_task(name="flowstate.step", bind=True, ignore_result=False)
 def step(task: Task[Any, Any], step_run_id: int) -> str:
     """Take one step, if it is due; the stored result is linked from the step."""
     close_old_connections()
-    return carry.carry_step(step_run_id, queue=_queue_of(task), celery_task_id=str(task.request.id))
+    return messages.carry_step(step_run_id, queue=_queue_of(task), celery_task_id=str(task.request.id))
 
 
 class CeleryCarrier:

@@ -14,9 +14,9 @@ from celery.signals import celeryd_init
 from django.db import connections, router
 
 from flowstate.conf import settings
+from flowstate.engine.carry.recover import end_leases_of_the_gone
+from flowstate.engine.carry.sweep import Patience, sweep
 from flowstate.engine.events import sweep_inbox
-from flowstate.engine.recover import end_leases_of_the_gone
-from flowstate.engine.sweep import Patience, sweep
 from flowstate.models import Run
 
 logger = logging.getLogger("flowstate.sweep")

@@ -1,7 +1,8 @@
-"""The engine: decides purely (`decide`), and writes with compare-and-set verbs of the journal.
+"""The engine: decides purely (`decide`, `branches`), and writes with compare-and-set verbs of the journal.
 
-Beginning: start.py with inputs.py, keys.py and new_run.py. Working: drive.py goes from step to step, forward.py
-carries one out, backward.py undoes one, look.py turns decisions into writes, atomic.py does a whole workflow in
-one transaction, entities/ writes users' rows and undoes that. In a worker: carry.py takes what a message
-brings, sweep.py and recover.py find what was lost. For people: operate.py, takeover.py, authority.py, fsck.py.
+A run begins in `start/`, or in one transaction in `start/atomic.py`. `drive` goes from step to step: `do/` carries
+one out or has it wait (`waits/`), `undo/` takes one back, `look/` turns decisions into writes under the run's lock.
+`entities/` writes users' rows and takes that back. `carry/` is a worker's and a sweeper's work, `operate/` what
+people ask for, `audit/` checks the journal. Below them all: `execution` is one process's hold on a run, `calls/`
+surrounds the user's code, `database/` the transactions, `handover` leaves work to the carrier.
 """

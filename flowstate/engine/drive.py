@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from flowstate.engine.backward import undo_step
-from flowstate.engine.blocks import flush
+from flowstate.engine.database.blocks import flush
+from flowstate.engine.do.step import run_step
+from flowstate.engine.do.waiting import begin_waiting
 from flowstate.engine.execution import Execution
-from flowstate.engine.forward import run_step
-from flowstate.engine.look import Backward, Forward, Next
-from flowstate.engine.waiting import begin_waiting
+from flowstate.engine.look.run import Backward, Forward, Next
+from flowstate.engine.undo.step import undo_step
 
 
 def drive(execution: Execution, following: Next) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 from django.db import DatabaseError, IntegrityError, router, transaction
 
 from flowstate.conf import settings
-from flowstate.engine.blocks import callers_transaction
-from flowstate.engine.contention import tried_again
+from flowstate.engine.carry.sweep import take_up
+from flowstate.engine.database.blocks import callers_transaction
+from flowstate.engine.database.contention import tried_again
 from flowstate.engine.keys import event_key
-from flowstate.engine.matching import match_event
-from flowstate.engine.sweep import take_up
 from flowstate.engine.tokens import is_genuine, place_of
+from flowstate.engine.waits.matching import match_event
 from flowstate.exceptions import ValueNotSerializable
 from flowstate.exceptions.events import (
     EventInvalid,

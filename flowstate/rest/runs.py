@@ -9,7 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
-from flowstate.engine.authority import may_operate, may_resolve
+from flowstate.engine.operate.authority import may_operate, may_resolve
 from flowstate.models import Run, RunStatus
 from flowstate.rest.answers import answer
 from flowstate.rest.errors import ErrorAnswers

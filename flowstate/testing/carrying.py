@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from flowstate.conf import settings
-from flowstate.engine.carry import carry_run
+from flowstate.engine.carry.messages import carry_run
 from flowstate.models import Run, StepRun
 from flowstate.models.clock import DbNow
 

@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from flowstate import SYSTEM
-from flowstate.engine.carry import carry_run, carry_step, drain
+from flowstate.engine.carry.messages import carry_run, carry_step, drain
 from flowstate.models import Run, StepRun
 from flowstate.models.clock import db_now
 from tests.engine.test_counts import Single

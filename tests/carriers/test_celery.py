@@ -15,7 +15,7 @@ from django.test import override_settings
 from flowstate import SYSTEM
 from flowstate.carriers import celery
 from flowstate.carriers.celery import CeleryCarrier
-from flowstate.engine.carry import carry_run
+from flowstate.engine.carry.messages import carry_run
 from flowstate.models import Run, StepRun
 from tests.carriers.conftest import Working
 from tests.kiosk.models import Product, Receipt, Sale

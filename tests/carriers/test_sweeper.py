@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext, override_settings
 
-from flowstate.engine.sweep import Patience, sweep
+from flowstate.engine.carry.sweep import Patience, sweep
 from flowstate.models import Run, StepRun
 from flowstate.models.clock import shift_clock
 from tests.kiosk.models import Sale

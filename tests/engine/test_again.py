@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import transaction
 
 from flowstate import SYSTEM, ActionDenied, AlreadyRunning, RunConflict
-from flowstate.engine.carry import carry_run
+from flowstate.engine.carry.messages import carry_run
 from flowstate.models import Run, StepRun
 from tests.kiosk import returns
 from tests.kiosk.models import Entry, Sale

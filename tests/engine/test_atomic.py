@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from flowstate import SYSTEM, Context, Retry, RunTimeout, Step, UpdateStep, Workflow, step
-from flowstate.engine.carry import carry_run
+from flowstate.engine.carry.messages import carry_run
 from flowstate.models import Run, StepRun
 from tests.kiosk.diary import Diary, enter
 from tests.kiosk.models import Entry, Product, Receipt, Sale

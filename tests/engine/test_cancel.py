@@ -10,8 +10,8 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, Permission, User
 
 from flowstate import SYSTEM, RunCancelled, RunConflict
-from flowstate.engine.authority import may_operate
-from flowstate.engine.carry import carry_run, carry_step
+from flowstate.engine.carry.messages import carry_run, carry_step
+from flowstate.engine.operate.authority import may_operate
 from flowstate.models import Run, StepRun
 from tests.kiosk import returns
 from tests.kiosk.models import Sale

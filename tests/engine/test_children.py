@@ -11,9 +11,9 @@ import pytest
 from django.db import transaction
 
 from flowstate import SYSTEM, ChildCancelled, ChildFailed, RunConflict, Workflow, deliver_event
-from flowstate.engine.carry import carry_run
-from flowstate.engine.fsck import find_broken
-from flowstate.engine.sweep import sweep
+from flowstate.engine.audit.fsck import find_broken
+from flowstate.engine.carry.messages import carry_run
+from flowstate.engine.carry.sweep import sweep
 from flowstate.models import Run, StepRun
 from flowstate.testing import carry_due
 from tests.kiosk import returns

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from flowstate import SYSTEM, Workflow, deliver_event
-from flowstate.engine.carry import carry_run
-from flowstate.engine.fsck import find_broken
+from flowstate.engine.audit.fsck import find_broken
+from flowstate.engine.carry.messages import carry_run
 from flowstate.models import Run
 from flowstate.testing import carry_due
 from tests.kiosk import returns

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flowstate import SYSTEM, ChoiceStep, OptionUnknown, Retry, Step, Workflow
-from flowstate.engine.fsck import find_broken
+from flowstate.engine.audit.fsck import find_broken
 from flowstate.models import Run, StepRun
 from flowstate.testing import carry_due
 from tests.kiosk import forks

@@ -8,7 +8,7 @@ import pytest
 
 from django.contrib.auth.models import User
 
-from flowstate.engine.fsck import find_broken
+from flowstate.engine.audit.fsck import find_broken
 from flowstate.models import StepRun
 from tests.kiosk import returns
 from tests.kiosk.models import Product, Sale

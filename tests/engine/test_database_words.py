@@ -22,8 +22,8 @@ from flowstate import (
     step,
 )
 from flowstate.actions.bound import BoundAction
-from flowstate.engine.database_words import words_of
-from flowstate.engine.errors import describe
+from flowstate.engine.calls.errors import describe
+from flowstate.engine.database.words import words_of
 from flowstate.models import Run
 from tests.zoo.models import Feed, Keeper
 

@@ -13,9 +13,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from flowstate import SYSTEM, DelayStep, Workflow, WorkflowNotFindable
-from flowstate.engine.carry import carry_run, drain
-from flowstate.engine.fsck import find_broken
-from flowstate.engine.sweep import sweep
+from flowstate.engine.audit.fsck import find_broken
+from flowstate.engine.carry.messages import carry_run, drain
+from flowstate.engine.carry.sweep import sweep
 from flowstate.models import Run, StepRun, StepStatus
 from flowstate.testing import carry_due, move_clock
 from tests.kiosk import returns, waits

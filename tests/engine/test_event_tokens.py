@@ -13,10 +13,10 @@ from flowstate import (
     EventTokenSpent,
     EventTokenUnknown,
 )
-from flowstate.engine.carry import carry_run
-from flowstate.engine.contexts import run_context_of
+from flowstate.engine.audit.fsck import find_broken
+from flowstate.engine.calls.contexts import run_context_of
+from flowstate.engine.carry.messages import carry_run
 from flowstate.engine.events import deliver_by_token
-from flowstate.engine.fsck import find_broken
 from flowstate.engine.loading import load
 from flowstate.engine.tokens import hash_of, make_token
 from flowstate.models import EventWait, Run

@@ -18,10 +18,10 @@ from flowstate import (
     InboxFull,
     deliver_event,
 )
-from flowstate.engine.carry import carry_run
+from flowstate.engine.audit.fsck import find_broken
+from flowstate.engine.carry.messages import carry_run
+from flowstate.engine.carry.sweep import sweep
 from flowstate.engine.events import sweep_inbox
-from flowstate.engine.fsck import find_broken
-from flowstate.engine.sweep import sweep
 from flowstate.models import Event, EventWait, Run
 from flowstate.testing import carry_due
 from tests.kiosk import returns, waits

@@ -13,9 +13,9 @@ from flowstate import (
     EventTimeout,
     deliver_event,
 )
-from flowstate.engine.carry import carry_run
-from flowstate.engine.fsck import find_broken
-from flowstate.engine.sweep import sweep
+from flowstate.engine.audit.fsck import find_broken
+from flowstate.engine.carry.messages import carry_run
+from flowstate.engine.carry.sweep import sweep
 from flowstate.models import Event, EventWait, Run
 from tests.kiosk import returns, waits
 from tests.kiosk.waits import DAY, HOUR, AnswerOrTime, Confirmed, Insistent, Patiently, Retold, Thrice

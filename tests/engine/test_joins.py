@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from flowstate import SYSTEM, CompensationFailed, FirstOf, Retry, Step, StepsFailed, Workflow
-from flowstate.engine.carry import carry_run, carry_step
-from flowstate.engine.fsck import find_broken
-from flowstate.engine.sweep import sweep
+from flowstate.engine.audit.fsck import find_broken
+from flowstate.engine.carry.messages import carry_run, carry_step
+from flowstate.engine.carry.sweep import sweep
 from flowstate.models import Run, StepRun
 from flowstate.models.clock import shift_clock
 from flowstate.testing import carry_due

@@ -25,7 +25,7 @@ from flowstate import (
 )
 from flowstate.actions.bound import BoundAction
 from flowstate.engine.keys import input_hash
-from flowstate.engine.start import start
+from flowstate.engine.start.run import start
 from flowstate.models import Run
 from tests.kiosk.diary import Diary
 from tests.kiosk.models import Product, Sale

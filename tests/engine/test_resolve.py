@@ -12,8 +12,8 @@ from django.contrib.auth.models import User
 from django.db.models import F
 
 from flowstate import SYSTEM, ActionDenied, RunConflict
-from flowstate.engine import resolve
-from flowstate.engine.fsck import find_broken
+from flowstate.engine.audit.fsck import find_broken
+from flowstate.engine.operate import resolve
 from flowstate.exceptions import InputInvalid
 from flowstate.models import Run, StepRun
 from flowstate.signals import entity_restored

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from flowstate import SYSTEM, CreateStep, DeleteStep, RowMissing, Step, StepError, UpdateStep, Workflow
-from flowstate.engine.carry import carry_run
+from flowstate.engine.carry.messages import carry_run
 from flowstate.models import StepRun
 from tests.kiosk.models import Product, Receipt, Sale
 from tests.kiosk.stall import OnSale

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from flowstate.engine.audit.fsck import find_broken
+from flowstate.engine.carry.sweep import sweep
 from flowstate.engine.events import sweep_inbox
-from flowstate.engine.fsck import find_broken
-from flowstate.engine.sweep import sweep
 from flowstate.models import Run, RunStatus
 from flowstate.models.clock import shift_clock
 from tests.faults import ledger, post

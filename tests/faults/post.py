@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flowstate.engine import carry
+from flowstate.engine.carry import messages
 
 PATH = "tests.faults.post.Post"
 
@@ -19,13 +19,15 @@ class Post:
     """Publishes into this process's memory; what a killed process published is lost with it."""
 
     def wake(self, *, queue: str) -> None:
-        letters.append(lambda: carry.drain(queue, wake_next=lambda: self.wake(queue=queue), stopping=_never))
+        letters.append(
+            lambda: messages.drain(queue, wake_next=lambda: self.wake(queue=queue), stopping=_never)
+        )
 
     def carry_run(self, run_id: str, *, queue: str, delay: float) -> None:
-        letters.append(lambda: carry.carry_run(run_id, queue=queue))
+        letters.append(lambda: messages.carry_run(run_id, queue=queue))
 
     def carry_step(self, step_run_id: int, *, queue: str, delay: float) -> None:
-        letters.append(lambda: carry.carry_step(step_run_id, queue=queue))
+        letters.append(lambda: messages.carry_step(step_run_id, queue=queue))
 
 
 def deliver(*, most: int = 10_000) -> int:

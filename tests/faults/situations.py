@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowstate.engine.carry import carry_run
+from flowstate.engine.carry.messages import carry_run
 from flowstate.models import Run
 from tests.faults.afterwards import QUANTITY, STOCK
 from tests.kiosk.models import Product, Sale

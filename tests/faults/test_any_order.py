@@ -13,8 +13,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 from django.db import connection
 
 from flowstate import SYSTEM, RunConflict
-from flowstate.engine import carry
-from flowstate.engine.sweep import sweep
+from flowstate.engine.carry import messages
+from flowstate.engine.carry.sweep import sweep
 from flowstate.models import Run
 from flowstate.models.clock import _Shift, shift_clock
 from tests.faults import journeys, ledger, post
@@ -171,7 +171,9 @@ class AnyOrder(RuleBasedStateMachine):
 def test_any_sequence_of_faults_ends_as_if_nothing_had_happened(settings: Any, monkeypatch: Any) -> None:
     """I1, I2, I5, I8, I10, I12, I13, I15, I16, I24: start, deliver, duplicate, drop, crash, sweep, tick, cancel."""
     settings.FLOWSTATE = {"CARRIER": post.PATH, "MAX_LOST_LEASES": 1000}
-    monkeypatch.setattr(carry, "SLICE", 3600.0)  # what a drain does must not depend on this machine's speed
+    monkeypatch.setattr(
+        messages, "SLICE", 3600.0
+    )  # what a drain does must not depend on this machine's speed
 
     run_state_machine_as_test(AnyOrder, settings=HYPOTHESIS)
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from flowstate import SYSTEM, RunConflict, deliver_event
-from flowstate.engine.carry import carry_run
-from flowstate.engine.sweep import sweep
+from flowstate.engine.carry.messages import carry_run
+from flowstate.engine.carry.sweep import sweep
 from flowstate.models import Run
 from tests.faults import post
 from tests.faults.afterwards import broken

@@ -12,7 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from flowstate import SYSTEM
-from flowstate.engine.sweep import sweep
+from flowstate.engine.carry.sweep import sweep
 from flowstate.models.clock import shift_clock
 from tests.faults import ledger, post
 from tests.faults.afterwards import broken, recover_all

@@ -19,8 +19,8 @@ import pytest
 from django.db import connection
 
 from flowstate import SYSTEM, Workflow, deliver_event
-from flowstate.engine.carry import carry_run
-from flowstate.engine.sweep import sweep
+from flowstate.engine.carry.messages import carry_run
+from flowstate.engine.carry.sweep import sweep
 from flowstate.models import Event, Run
 from flowstate.models.clock import FAR_FUTURE, shift_clock
 from tests.faults import journeys, post

@@ -11,11 +11,11 @@ from flowstate import (
     SYSTEM,
     deliver_event,
 )
-from flowstate.engine.carry import carry_run
+from flowstate.engine.audit.fsck import find_broken
+from flowstate.engine.carry.messages import carry_run
+from flowstate.engine.carry.sweep import sweep
 from flowstate.engine.events import sweep_inbox
-from flowstate.engine.fsck import find_broken
-from flowstate.engine.matching import match_event
-from flowstate.engine.sweep import sweep
+from flowstate.engine.waits.matching import match_event
 from flowstate.models import Event, Run
 from tests.kiosk import returns, waits
 from tests.kiosk.waits import Confirmed
@@ -90,7 +90,7 @@ def test_a_wait_whose_process_died_before_it_looked_is_looked_at_by_the_sweeper(
 
     deliver_event("order.confirmed", "k", 1)
     with monkeypatch.context() as dead:
-        dead.setattr("flowstate.engine.wait_kinds.match_wait", die)
+        dead.setattr("flowstate.engine.waits.kinds.match_wait", die)
         with pytest.raises(Dead):
             confirmed()
     run = Run.objects.get()

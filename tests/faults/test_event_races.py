@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from flowstate import SYSTEM, EventTokenSpent, deliver_event
-from flowstate.engine.carry import carry_run
+from flowstate.engine.carry.messages import carry_run
+from flowstate.engine.carry.sweep import sweep
 from flowstate.engine.events import deliver_by_token, sweep_inbox
-from flowstate.engine.sweep import sweep
 from flowstate.engine.tokens import make_token
 from flowstate.models import Event, EventWait, Run
 from flowstate.models.clock import shift_clock

@@ -10,7 +10,7 @@ import pytest
 from django.db import OperationalError, connection
 
 from flowstate import SYSTEM, Workflow
-from flowstate.engine.carry import carry_run
+from flowstate.engine.carry.messages import carry_run
 from flowstate.models import Run
 from tests.faults import ledger
 from tests.faults.afterwards import QUANTITY, STOCK, broken, complaints, recover_all

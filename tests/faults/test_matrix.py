@@ -11,8 +11,8 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from flowstate import SYSTEM
-from flowstate.engine.carry import carry_run, carry_step
-from flowstate.engine.sweep import sweep
+from flowstate.engine.carry.messages import carry_run, carry_step
+from flowstate.engine.carry.sweep import sweep
 from flowstate.models import Run, StepRun
 from flowstate.models.clock import shift_clock
 from tests.faults import ledger, post

@@ -12,8 +12,8 @@ import pytest
 from django.db import connection
 
 from flowstate import SYSTEM, AlreadyRunning, RunConflict, Workflow
-from flowstate.engine.carry import carry_run, carry_step, drain
-from flowstate.engine.sweep import sweep
+from flowstate.engine.carry.messages import carry_run, carry_step, drain
+from flowstate.engine.carry.sweep import sweep
 from flowstate.models import Run, StepRun
 from flowstate.models.clock import shift_clock
 from tests.faults import ledger, post

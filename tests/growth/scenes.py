@@ -22,11 +22,11 @@ from flowstate import (
     WorkflowStep,
     deliver_event,
 )
-from flowstate.engine import carry
-from flowstate.engine.carry import carry_run, carry_step, drain
+from flowstate.engine.carry import messages
+from flowstate.engine.carry.messages import carry_run, carry_step, drain
+from flowstate.engine.carry.recover import end_leases_of_the_gone
+from flowstate.engine.carry.sweep import sweep
 from flowstate.engine.events import sweep_inbox
-from flowstate.engine.recover import end_leases_of_the_gone
-from flowstate.engine.sweep import sweep
 from flowstate.models import Run, StepRun
 from flowstate.models.clock import shift_clock
 from tests.engine.test_counts import Exclusive, Single, Writes
@@ -297,7 +297,7 @@ def play(stage: Stage) -> dict[str, list[Plan]]:
     for name in scenes():
         scene: Callable[[], None] = getattr(stage, name)
         # Explaining each statement takes its time, which no slice of a drain foresees.
-        with patch.object(carry, "SLICE", 3600.0), watched(stage.using) as watch:
+        with patch.object(messages, "SLICE", 3600.0), watched(stage.using) as watch:
             scene()
         seen[name] = watch.plans
     return seen

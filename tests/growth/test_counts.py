@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from flowstate import SYSTEM
-from flowstate.engine.carry import carry_run, carry_step, drain
-from flowstate.engine.sweep import sweep
+from flowstate.engine.carry.messages import carry_run, carry_step, drain
+from flowstate.engine.carry.sweep import sweep
 from flowstate.models import Run, RunStatus, StepRun
 from tests.engine.test_counts import Single
 from tests.faults import post

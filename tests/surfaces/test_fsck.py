@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.db.models import CheckConstraint
 
-from flowstate.engine.fsck import find_broken
+from flowstate.engine.audit.fsck import find_broken
 from flowstate.models import Run, StepRun
 from flowstate.models.invariants import INVARIANTS
 from tests.faults.planting import (

@@ -14,8 +14,8 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from flowstate import SYSTEM
-from flowstate.engine import fsck
-from flowstate.engine.fsck import find_broken
+from flowstate.engine.audit import fsck
+from flowstate.engine.audit.fsck import find_broken
 from flowstate.models import EventKind, Run, RunEvent
 from tests.faults.planting import DONE, RUNNING, UNDONE, alone, late, pair, run_row, step_row
 from tests.kiosk import returns

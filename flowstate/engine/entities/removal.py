@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import IntegrityError, models
 
-from flowstate.engine.database_words import words_of
+from flowstate.engine.database.words import words_of
 from flowstate.engine.entities.images import complete, image, same
 from flowstate.engine.entities.records import RowRecord
 from flowstate.engine.entities.references import (

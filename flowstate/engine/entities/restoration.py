@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import DatabaseError, DataError, IntegrityError, connections, models, transaction
 
-from flowstate.engine.database_words import words_of
+from flowstate.engine.database.words import words_of
 from flowstate.engine.entities.images import AnyField, text_of, tracked, value
 from flowstate.engine.entities.records import RowRecord
 from flowstate.engine.entities.references import missing_targets, target

@@ -8,8 +8,8 @@ from django.db import DatabaseError, DataError, IntegrityError, connections, mod
 from django.db.models import Case, F, Func, Q, When
 from django.db.models.lookups import Exact
 
-from flowstate.engine.contention import is_contention
-from flowstate.engine.database_words import words_of
+from flowstate.engine.database.contention import is_contention
+from flowstate.engine.database.words import words_of
 from flowstate.engine.entities.deltas import opposite
 from flowstate.engine.entities.images import AnyField, complete, equal_in_sql, is_text, same, text_of, value
 from flowstate.engine.entities.records import RowRecord

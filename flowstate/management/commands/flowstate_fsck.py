@@ -12,7 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import router
 
-from flowstate.engine.fsck import SKEW, find_broken
+from flowstate.engine.audit.fsck import SKEW, find_broken
 from flowstate.models import Run
 from flowstate.models.invariant import Broken
 

@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from flowstate.conf import settings
+from flowstate.engine.carry.sweep import Patience, sweep
 from flowstate.engine.events import sweep_inbox
-from flowstate.engine.sweep import Patience, sweep
 
 
 class Command(BaseCommand):

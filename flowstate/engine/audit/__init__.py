@@ -1,0 +1,1 @@
+"""Whether the journal keeps its promises: which row breaks which."""

@@ -1,0 +1,1 @@
+"""Transactions, what other transactions do to them, and what a database may say of an error."""

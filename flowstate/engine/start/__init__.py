@@ -1,0 +1,1 @@
+"""How a run begins: refused, given back, carried out in one transaction, or handed over."""

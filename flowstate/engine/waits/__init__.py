@@ -1,0 +1,1 @@
+"""Kinds of waiting steps: what each waits for, and how what comes finds who waits."""
