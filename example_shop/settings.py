@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "django_celery_results",
+    "django_htmx",
     "flowstate",
     "example_shop.apps.ShopConfig",
 ]

@@ -73,6 +73,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "django_celery_results",
+    "django_htmx",
     "django_linear_migrations",
     "django_migration_linter",
     *(

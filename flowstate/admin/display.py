@@ -75,6 +75,16 @@ def run_badge(run: Run) -> SafeString:
     return format_html('{} <span class="flowstate-waits">{}</span>', badge, waits)
 
 
+def step_mark(row: StepRun) -> Mark:
+    """Return how the step's status is told apart."""
+    return _STEP[row.status]
+
+
+def compensation_mark(row: StepRun) -> Mark:
+    """Return how the status of its undoing is told apart."""
+    return _COMPENSATION[row.compensation]
+
+
 def step_badge(row: StepRun) -> SafeString:
     """Return the step's status."""
     return _badge(_STEP[row.status], row.get_status_display())

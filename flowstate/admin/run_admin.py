@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from flowstate.actions.registry import all_actions
-from flowstate.admin import display, links, run_page
+from flowstate.admin import display, links, live, run_page
 from flowstate.admin.operation_page import Operation, operate
 from flowstate.admin.operations import OPERATIONS, offered
 from flowstate.admin.run_list import ActionFilter, CappedPaginator, RunChangeList
@@ -103,7 +103,8 @@ class RunAdmin(RunModelAdmin):
             )
             for operation in OPERATIONS
         ]
-        return [*own, *super().get_urls()]
+        state = path("<uuid:run_id>/live/", own_view(self.admin_site, self._live), name="flowstate_run_live")
+        return [*own, state, *super().get_urls()]
 
     def change_view(
         self,
@@ -116,22 +117,36 @@ class RunAdmin(RunModelAdmin):
         if request.method not in {"GET", "HEAD"}:
             raise PermissionDenied
         run = self._get_run(request, object_id)
-        buttons = [
-            {"label": operation.label, "url": links.run_url(self.admin_site, run, operation.name)}
-            for operation in offered(run, request.user)
-        ]
         context = {
             **self.admin_site.each_context(request),
-            **run_page.context_of(self.admin_site, request, run),
+            **self._state(request, run),
             "title": gettext("Run %(id)s") % {"id": display.short_id(run.pk)},
             "subtitle": run.label,
             "opts": self.opts,
             "media": self.media,
-            "buttons": buttons,
             **(extra_context or {}),
         }
         request.current_app = self.admin_site.name
         return TemplateResponse(request, "admin/flowstate/run/change_form.html", context)
+
+    def _live(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
+        """Return what changes on the page of a run; nothing, 204, where it still is as the page has it."""
+        run = self._get_run(request, str(run_id))
+        if request.GET.get("seen") == live.fingerprint(run):
+            return HttpResponse(status=204)
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "flowstate/run_live.html", self._state(request, run))
+
+    def _state(self, request: HttpRequest, run: Run) -> dict[str, Any]:
+        buttons = [
+            {"label": operation.label, "url": links.run_url(self.admin_site, run, operation.name)}
+            for operation in offered(run, request.user)
+        ]
+        return {
+            **run_page.context_of(self.admin_site, request, run),
+            **live.context_of(self.admin_site, request, run),
+            "buttons": buttons,
+        }
 
     def _operate(self, operation: Operation, request: HttpRequest, run_id: UUID) -> HttpResponse:
         return operate(self, operation, request, self._get_run(request, str(run_id)))

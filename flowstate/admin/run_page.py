@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext
 
 from flowstate.admin import display, links
+from flowstate.admin.diagram import run_graph, run_waterfall
 from flowstate.admin.discretion import Discretion
 from flowstate.models import Compensation, EventKind, Run, RunStatus, StepStatus
 
@@ -95,6 +96,8 @@ def context_of(site: AdminSite, request: HttpRequest, run: Run) -> dict[str, Any
             (gettext("Value"), run.value_json),
             (gettext("Data"), _data(run)),
         ),
+        "graph": run_graph(run),
+        "waterfall": run_waterfall(run),
         "steps": [_step(site, run, row, discretion, celery.get(row.celery_task_id, "")) for row in rows],
         "history": [_history_line(run, entry) for entry in run.timeline()],
     }

@@ -49,21 +49,23 @@ def _node(row: StepRun) -> Node:
 
 def _undo_node(row: StepRun) -> Node:
     return Node(
-        name=_undo_of(row.name),
+        name=undo_of(row.name),
         label=f"undo {row.name}\n{row.compensation}",
         shape=Shape.STADIUM,
         css=f"undo_{row.compensation}",
     )
 
 
-def _undo_of(name: str) -> str:
+def undo_of(name: str) -> str:
+    """Return the name of the node that draws how this step is undone."""
     # No step's name begins with two underscores, so that none can have this one.
     return f"__undo_{name}"
 
 
 def _way_back(rows: Sequence[StepRun], undone: dict[str, StepRun]) -> Iterator[Edge]:
     """Yield dotted edges: from what was undone last before, from the step itself where nothing was."""
-    needs = {row.name: tuple(row.depends_on) for row in rows}
+    known = {row.name for row in rows}
+    needs = {row.name: tuple(need for need in row.depends_on if need in known) for row in rows}
     dependents = graph.dependents(needs)
     nearest: dict[str, dict[str, None]] = {}
     for name in graph.reverse_order(needs):
@@ -71,7 +73,8 @@ def _way_back(rows: Sequence[StepRun], undone: dict[str, StepRun]) -> Iterator[E
         for dependent in dependents[name]:
             nearest[name] |= {dependent: None} if dependent in undone else nearest[dependent]
     for name in undone:
-        for before in nearest[name]:
-            yield Edge(source=_undo_of(before), target=_undo_of(name), dotted=True)
-        if not nearest[name]:
-            yield Edge(source=name, target=_undo_of(name), dotted=True)
+        before_it = nearest.get(name, {})  # nothing is known in a circle, which only a forged journal holds
+        for before in before_it:
+            yield Edge(source=undo_of(before), target=undo_of(name), dotted=True)
+        if not before_it:
+            yield Edge(source=name, target=undo_of(name), dotted=True)
