@@ -55,7 +55,7 @@ class Suite:
     """The variable of the service without which it cannot run."""
 
     workers: int = 0
-    """Processes of pytest-xdist; 0 where the tests start processes of their own."""
+    """Processes of pytest-xdist; 0 where the tests share one site, or are measured beside what they do."""
 
     def present(self) -> list[str]:
         """Return the paths in which there are tests."""
@@ -67,7 +67,7 @@ UNIT = Suite(name="unit", paths=("tests/unit", "tests/test_house.py"), database=
 ON_ALL = ("tests/journal", "tests/engine", "tests/carriers", "tests/scenarios", "tests/growth/test_counts.py")
 SUITES = [
     Suite(name="sqlite", paths=(*ON_ALL, "tests/surfaces"), workers=2),
-    Suite(name="sqlite faults", paths=("tests/faults",)),
+    Suite(name="sqlite faults", paths=("tests/faults",), workers=2),
     Suite(
         name="postgres",
         paths=(*ON_ALL, "tests/surfaces"),
@@ -80,6 +80,7 @@ SUITES = [
         paths=("tests/faults",),
         database="postgres",
         needs="DATABASE_URL_POSTGRES",
+        workers=2,
     ),
     Suite(
         name="postgres growth",
@@ -88,9 +89,15 @@ SUITES = [
         needs="DATABASE_URL_POSTGRES",
     ),
     Suite(name="mariadb", paths=ON_ALL, database="mariadb", needs="DATABASE_URL_MARIADB", workers=2),
-    Suite(name="mariadb faults", paths=("tests/faults",), database="mariadb", needs="DATABASE_URL_MARIADB"),
+    Suite(
+        name="mariadb faults",
+        paths=("tests/faults",),
+        database="mariadb",
+        needs="DATABASE_URL_MARIADB",
+        workers=2,
+    ),
     Suite(name="browser", paths=("tests/browser",), needs="CHROMIUM"),
-    Suite(name="docs", paths=("tests/docs",)),
+    Suite(name="docs", paths=("tests/docs",), workers=2),
 ]
 
 
