@@ -76,6 +76,7 @@ from flowstate.workflows import (
     DeleteStep,
     EventStep,
     FirstOf,
+    FunctionContext,
     Retry,
     Step,
     UpdateStep,
@@ -83,6 +84,7 @@ from flowstate.workflows import (
     WorkflowBuilder,
     WorkflowStep,
     step,
+    workflow,
 )
 from flowstate.workflows.registry import register as register_workflow
 
@@ -114,6 +116,7 @@ __all__ = [
     "EventTokenUnknown",
     "FirstOf",
     "FlowstateError",
+    "FunctionContext",
     "IdempotencyKeyRefused",
     "IdempotencyKeyReused",
     "InboxFull",
@@ -158,4 +161,5 @@ __all__ = [
     "register_workflow",
     "rule",
     "step",
+    "workflow",
 ]

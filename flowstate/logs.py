@@ -21,4 +21,9 @@ def log_event(*, run_id: str, kind: str, step: str, status: str, **_signal: Any)
     if kind == "attention":
         attention.error("Run %s needs a person: undoing failed. Open it in the admin.", run_id)
         return
+    if kind == "shape_changed":
+        attention.error(
+            "Run %s needs a person: the code does not fit its step %s. Open it in the admin.", run_id, step
+        )
+        return
     events.info("run=%s kind=%s step=%s status=%s", run_id, kind, step, status)

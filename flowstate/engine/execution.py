@@ -19,6 +19,7 @@ from flowstate.exceptions import StepUnknown
 from flowstate.models import Join, Run, RunStatus, StepRun, StepStatus
 from flowstate.models.run_verbs import RunQuerySet
 from flowstate.models.step_verbs import StepRunQuerySet
+from flowstate.workflows.function_step import UndeclaredStep, is_function
 from flowstate.workflows.graph import dependents
 from flowstate.workflows.steps import Kind, Step
 from flowstate.workflows.workflow import Declaration, Workflow
@@ -50,6 +51,8 @@ class Execution:
     journaled: bool = True
     announce_start: Callable[[], None] = lambda: None
     """Stages what is told when the run is first committed."""
+    learned: dict[str, Step[Any]] = field(default_factory=dict)
+    """Of a function: the steps that it has asked for in this process."""
     known: bool = True
     """Whether this process has the code of the workflow; without it there are no hooks to call."""
     ancestors_locked: bool = False
@@ -88,19 +91,35 @@ class Execution:
         return self.workflow.declaration
 
     def step(self, name: str) -> Step[Any]:
-        """Return a step's declaration. Raises `StepUnknown` for one that the code no longer has."""
-        try:
-            return self.declaration.by_name[name]
-        except KeyError as err:
-            message = (
-                f"Run {self.run.pk} needs step {name!r} of {self.run.workflow}, which this code does not "
-                "declare. Deploy code that has it; the run waits."
-            )
-            raise StepUnknown(message) from err
+        """Return a step's declaration. Raises `StepUnknown` for one that the code no longer has.
+
+        What a function asked for in another process is an `UndeclaredStep`, until this one has called it too.
+        """
+        found = self.declaration.by_name.get(name) or self.learned.get(name)
+        if found is not None:
+            return found
+        if is_function(self.workflow) and name in self.rows:
+            row = self.rows[name]
+            return UndeclaredStep(name, row.kind, optional=row.optional)
+        message = (
+            f"Run {self.run.pk} needs step {name!r} of {self.run.workflow}, which this code does not "
+            "declare. Deploy code that has it; the run waits."
+        )
+        raise StepUnknown(message)
+
+    def grow(self, rows: list[StepRun]) -> None:
+        """Take in steps that a function has asked for; the function itself stays the last."""
+        grown = sorted({**self.rows, **{row.name: row for row in rows}}.values(), key=lambda row: row.seq)
+        self.rows = {row.name: row for row in grown}
+        self.forget_shape()
+
+    def forget_shape(self) -> None:
+        """Have looked up anew how the steps hang together."""
+        self._dependencies, self._dependents, self.facts = {}, {}, {}
 
     def followers_of(self, name: str) -> tuple[str, ...]:
         """Return the steps that wait for this one."""
-        if not self._dependencies:  # the shape of a run never changes
+        if not self._dependencies:  # only a function changes the shape of a run, and says so
             self._dependencies = {row.name: tuple(row.depends_on) for row in self.rows.values()}
             self._dependents = dependents(self._dependencies)
         return self._dependents[name]

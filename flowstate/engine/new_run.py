@@ -18,8 +18,11 @@ from flowstate.models.clock import DbNow, host_now
 from flowstate.models.identifiers import new_run_id
 from flowstate.models.processes import own_name
 from flowstate.models.values import encode
-from flowstate.workflows.steps import Step
+from flowstate.workflows.steps import Kind, Step
 from flowstate.workflows.workflow import Workflow
+
+FUNCTION_SEQ = 1_000_000
+"""The place of a function in its run: after all the steps that it may ask for."""
 
 
 def new_run(
@@ -59,13 +62,14 @@ def new_run(
 def new_rows(run: Run, workflow: type[Workflow]) -> dict[str, StepRun]:
     """Return the rows of the workflow's steps, by name and in declared order; none is stored yet."""
     return {
-        step.name: _new_row(run, step, seq)
+        step.name: new_row(run, step, FUNCTION_SEQ if step.kind is Kind.FUNCTION else seq)
         for seq, step in enumerate(workflow.declaration.steps)
         if step.name
     }
 
 
-def _new_row(run: Run, step: Step[Any], seq: int) -> StepRun:
+def new_row(run: Run, step: Step[Any], seq: int) -> StepRun:
+    """Return the row of one step, which is not stored yet and waits for what the step depends on."""
     columns = {
         **_blank(StepRun),
         "run_id": run.pk,

@@ -112,7 +112,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('at', models.DateTimeField(verbose_name='when')),
-                ('kind', models.CharField(choices=[('attempt_failed', 'attempt failed'), ('compensation_attempt_failed', 'undo attempt failed'), ('lease_lost', 'worker lost'), ('cancel_requested', 'cancel requested'), ('retry_requested', 'retry requested'), ('undo_waived', 'undo waived'), ('undo_forced', 'undo forced'), ('event_received', 'event received'), ('output_failed', 'output failed')], max_length=40, verbose_name='what')),
+                ('kind', models.CharField(choices=[('attempt_failed', 'attempt failed'), ('compensation_attempt_failed', 'undo attempt failed'), ('lease_lost', 'worker lost'), ('cancel_requested', 'cancel requested'), ('retry_requested', 'retry requested'), ('undo_waived', 'undo waived'), ('undo_forced', 'undo forced'), ('event_received', 'event received'), ('shape_changed', 'code does not fit the run'), ('output_failed', 'output failed')], max_length=40, verbose_name='what')),
                 ('step', models.CharField(blank=True, default='', max_length=100, verbose_name='step')),
                 ('attempt', models.IntegerField(blank=True, null=True, verbose_name='attempt')),
                 ('actor_label', models.CharField(blank=True, default='', max_length=150, verbose_name='who')),
@@ -123,7 +123,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'run event',
                 'verbose_name_plural': 'run events',
-                'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['attempt_failed', 'compensation_attempt_failed', 'lease_lost', 'cancel_requested', 'retry_requested', 'undo_waived', 'undo_forced', 'event_received', 'output_failed'])), name='flowstate_event_kind')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['attempt_failed', 'compensation_attempt_failed', 'lease_lost', 'cancel_requested', 'retry_requested', 'undo_waived', 'undo_forced', 'event_received', 'shape_changed', 'output_failed'])), name='flowstate_event_kind')],
             },
         ),
         migrations.CreateModel(

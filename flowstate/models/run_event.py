@@ -25,6 +25,7 @@ class EventKind(models.TextChoices):
     UNDO_WAIVED = "undo_waived", _("undo waived")
     UNDO_FORCED = "undo_forced", _("undo forced")
     EVENT_RECEIVED = "event_received", _("event received")
+    SHAPE_CHANGED = "shape_changed", _("code does not fit the run")
     OUTPUT_FAILED = "output_failed", _("output failed")
 
 

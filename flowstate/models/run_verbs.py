@@ -14,7 +14,7 @@ from flowstate.actions.registry import all_actions
 from flowstate.actions.system import SYSTEM
 from flowstate.models.clock import FAR_FUTURE, DbNow, host_now
 from flowstate.models.statements import Move, insert, move
-from flowstate.models.statuses import ENDED, LIVE, RunStatus, WaitingFor
+from flowstate.models.statuses import ENDED, LIVE, RunStatus, StepStatus, WaitingFor
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,11 +34,15 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(status__in=ENDED)
 
     def attention(self) -> Self:
-        """Return the runs that a person must act on, and those above them, which wait for that."""
+        """Return the runs that a person must act on, and those above them, which wait for that.
+
+        Among them those of functions that do not ask for their steps as the journal has them.
+        """
         steps = self.model._meta.get_field("step_runs").related_model
         person = Q(child__waiting_for=WaitingFor.PERSON) | Q(undone_by__waiting_for=WaitingFor.PERSON)
         below = steps._base_manager.filter(person, run=OuterRef("pk"), kind="workflow")
-        waits = Q(Exists(below), status__in=LIVE, waiting_for=WaitingFor.PERSON)
+        left = steps._base_manager.filter(run=OuterRef("pk"), status=StepStatus.READY).exclude(reason="")
+        waits = Q(Exists(below) | Exists(left), status__in=LIVE, waiting_for=WaitingFor.PERSON)
         return self.filter(Q(status=RunStatus.ATTENTION) | waits)
 
     def due(self) -> Self:

@@ -13,6 +13,7 @@ from flowstate.models.branch_verbs import BranchVerbs
 from flowstate.models.claim import Claim
 from flowstate.models.clock import DbNow, host_now
 from flowstate.models.compensation_verbs import CompensationVerbs
+from flowstate.models.function_verbs import FunctionVerbs
 from flowstate.models.next_run import due_run_ids, steps_of_next_run
 from flowstate.models.processes import own_name
 from flowstate.models.statements import Move, insert, move, move_both
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from flowstate.models.step_run import StepRun
 
 
-class StepRunQuerySet(BranchVerbs, CompensationVerbs, WaitVerbs, models.QuerySet["StepRun"]):
+class StepRunQuerySet(BranchVerbs, CompensationVerbs, FunctionVerbs, WaitVerbs, models.QuerySet["StepRun"]):
     """Filters, and the verbs: one compare-and-set UPDATE each, which returns whether it won."""
 
     def for_run(self, run_id: UUID) -> Self:

@@ -8,6 +8,8 @@ from flowstate.workflows.choices import ChoiceStep, Chosen
 from flowstate.workflows.context import Context
 from flowstate.workflows.declaration import Declaration
 from flowstate.workflows.entities import CreateStep, DeleteStep, UpdateStep
+from flowstate.workflows.function_context import FunctionContext
+from flowstate.workflows.function_step import workflow
 from flowstate.workflows.joins import FirstOf
 from flowstate.workflows.options import Options
 from flowstate.workflows.policies import Retry
@@ -26,6 +28,7 @@ __all__ = [
     "DeleteStep",
     "EventStep",
     "FirstOf",
+    "FunctionContext",
     "Kind",
     "Options",
     "Retry",
@@ -36,4 +39,5 @@ __all__ = [
     "WorkflowStep",
     "register",
     "step",
+    "workflow",
 ]

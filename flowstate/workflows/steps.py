@@ -70,6 +70,8 @@ class Kind(StrEnum):
     EVENT = "event"
     # Runs another workflow as a child run, and waits for its end.
     WORKFLOW = "workflow"
+    # The function that a workflow is, which asks for its steps while it is called.
+    FUNCTION = "function"
 
 
 class Step(Generic[Result_co]):

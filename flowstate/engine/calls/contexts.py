@@ -17,6 +17,7 @@ from flowstate.exceptions import EntityGone, HeartbeatRefused, ServiceUnknown
 from flowstate.models import Run, RunStatus, StepRun, StepStatus
 from flowstate.models.values import decode
 from flowstate.workflows.context import Call, Context
+from flowstate.workflows.function_context import Ask, FunctionContext
 from flowstate.workflows.steps import UNSET, Kind
 
 
@@ -25,6 +26,12 @@ def context_of(
 ) -> Context[Any]:
     """Return the context of a forward call of a step."""
     return _context(execution, row, heartbeat, attempt=row.failures + 1, idempotency_key=row.key)
+
+
+def function_context_of(execution: Execution, row: StepRun, ask: Ask) -> FunctionContext[Any]:
+    """Return the context of a function that asks for its steps by it."""
+    call = _call(execution, row, attempt=row.failures + 1, idempotency_key=row.key)
+    return FunctionContext(call, RowSource(execution, None), ask)
 
 
 def compensation_context_of(
@@ -49,13 +56,16 @@ def run_context_of(execution: Execution) -> Context[Any]:
 def _context(
     execution: Execution, row: StepRun | None, heartbeat: Callable[[], None] | None, **facts: Any
 ) -> Context[Any]:
-    call = Call(
+    return Context(_call(execution, row, **facts), RowSource(execution, heartbeat))
+
+
+def _call(execution: Execution, row: StepRun | None, **facts: Any) -> Call:
+    return Call(
         step="" if row is None else row.name,
         step_index=0 if row is None else row.seq,
         **_facts_of(execution),
         **facts,
     )
-    return Context(call, RowSource(execution, heartbeat))
 
 
 def _facts_of(execution: Execution) -> dict[str, Any]:

@@ -167,7 +167,7 @@ def attempt(
         result, undo, data, touched = written.result, written.undo, written.data, written.touched
     columns = {
         "result_json": encode(result, f"The result of step {step.name}"),
-        "data_json": _changes_of(ctx, data, step),
+        "data_json": changes_of(ctx, data, step),
         "undo": undo,
         "uncertain": False,
     }
@@ -347,7 +347,8 @@ def default_of(step: Step[Any], ctx: Context[Any]) -> Any:
     return None if value is UNSET else encode(value, f"The default of step {step.name}")
 
 
-def _changes_of(ctx: Context[Any], stored: dict[str, Any], step: Step[Any]) -> dict[str, Any] | None:
+def changes_of(ctx: Context[Any], stored: dict[str, Any], step: Step[Any]) -> dict[str, Any] | None:
+    """Return what a step has set in the shared data, encoded; None where that is nothing."""
     changes = {**ctx.changes, **stored}
     if not changes:
         return None

@@ -58,6 +58,11 @@ def look(execution: Execution) -> Next:
     return _act(execution)
 
 
+def go_on(execution: Execution) -> Next:
+    """Decide and write from the rows in memory: for who holds the run's lock, and the only claim in the run."""
+    return _act(execution)
+
+
 def _act(execution: Execution) -> Next:
     match decide(execution.state()):
         case Advance(ready, losers):

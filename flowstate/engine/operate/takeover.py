@@ -11,6 +11,7 @@ from flowstate.engine.calls.hooks import announce_start
 from flowstate.engine.database.blocks import callers_transaction, in_transaction
 from flowstate.engine.drive import drive
 from flowstate.engine.execution import Execution, KeyTaken
+from flowstate.engine.functions.again import asked_before
 from flowstate.engine.keys import exclusive_hash
 from flowstate.engine.look.run import Next, lock_run, look
 from flowstate.engine.new_run import default_lease, new_rows, new_run, open_for_workers
@@ -19,6 +20,7 @@ from flowstate.engine.start.atomic import open_as_running, run_atomic
 from flowstate.exceptions import AlreadyRunning
 from flowstate.models import Compensation, Run, StepRun, StepStatus
 from flowstate.models.clock import DbNow
+from flowstate.workflows.function_step import is_function
 from flowstate.workflows.steps import Kind
 
 _TAKEN_OVER = (
@@ -98,6 +100,8 @@ def _take_over(old: Execution, user: Any) -> Execution:
         wake_at=DbNow(default_lease()),
     )
     rows = new_rows(run, old.workflow)
+    if is_function(old.workflow):
+        rows = {**asked_before(old, run), **rows}
     for row in rows.values():
         before = old.rows.get(row.name)
         if before is not None:

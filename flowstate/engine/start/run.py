@@ -32,6 +32,8 @@ from flowstate.exceptions import (
 )
 from flowstate.models import Run
 from flowstate.models.clock import db_now
+from flowstate.workflows.function_context import FUNCTION
+from flowstate.workflows.function_step import is_function
 from flowstate.workflows.workflow import Workflow
 
 _TRIES = 3
@@ -175,9 +177,12 @@ def _refuse_misfit(request: Request) -> None:
         )
         raise StartRefused(message)
     external = [step.name for step in declaration.steps if step.external]
+    what = f"has external steps ({', '.join(map(str, external))})"
+    if is_function(request.workflow):
+        external, what = [FUNCTION], "is a function, which may ask for external steps,"
     if request.inline and external and callers_transaction(request.using):
         message = (
-            f"{request.name} has external steps ({', '.join(map(str, external))}) and was run inside a "
+            f"{request.name} {what} and was run inside a "
             "transaction, which could still take its journal away. Call .enqueue(), which joins the "
             "transaction, or call .run() after it, for example in transaction.on_commit."
         )

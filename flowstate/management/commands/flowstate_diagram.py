@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from flowstate.actions.registry import find_action
 from flowstate.actions.resolve import find_workflow
-from flowstate.exceptions import DeclarationInvalid, WorkflowUnknown
+from flowstate.exceptions import DeclarationInvalid, DiagramInvalid, WorkflowUnknown
 from flowstate.workflows import Workflow
 
 
@@ -25,8 +25,12 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print the diagram. Raises CommandError where there is no such workflow."""
-        self.stdout.write(_named(options["workflow"]).to_mermaid(), ending="")
+        """Print the diagram. Raises CommandError where there is no such workflow, and for a function."""
+        try:
+            diagram = _named(options["workflow"]).to_mermaid()
+        except DiagramInvalid as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(diagram, ending="")
 
 
 def _named(name: str) -> type[Workflow]:

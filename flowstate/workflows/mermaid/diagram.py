@@ -90,6 +90,7 @@ _SHAPES: Final = {
     "delay": Shape.HEXAGON,
     "event": Shape.HEXAGON,
     "workflow": Shape.SUBROUTINE,
+    "function": Shape.SUBROUTINE,
 }
 
 

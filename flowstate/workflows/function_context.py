@@ -1,0 +1,139 @@
+"""FunctionContext: what a workflow that is a function is given, and how it asks for its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
+
+from flowstate.exceptions import DeclarationInvalid
+from flowstate.workflows.compensations import Compensation
+from flowstate.workflows.context import Call, Context, Entity, Source
+from flowstate.workflows.functions import refuse_wrong_arity
+from flowstate.workflows.policies import Duration, Retry, refuse_unknown
+from flowstate.workflows.step_options import Undo, checked_name, option_names
+from flowstate.workflows.steps import Step
+from flowstate.workflows.waits import Delay, DelayStep
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+Result = TypeVar("Result")
+
+FUNCTION: Final = "function"
+"""The name of the row that stands for the function itself."""
+
+SLEEP: Final = "sleep"
+
+
+class AskOptions(TypedDict, total=False):
+    """What a step takes that a function asks for; whether and when it begins says the function itself."""
+
+    compensate: Undo
+    retry: Retry | None
+    timeout: Duration | None
+    optional: bool
+    default: Any
+    background: bool
+    queue: str | None
+    transactional: bool
+    raises: Iterable[type[Exception]]
+    unknown_on: Iterable[type[Exception]]
+    sensitive: bool | Iterable[str]
+
+
+Ask = Callable[[tuple[Step[Any], ...]], list[Any]]
+"""Gives the results of steps; interrupts the function where there are none yet."""
+
+
+class FunctionContext(Context[Entity]):
+    """What a function with `@workflow` is given: all that `Context` has, and the means to ask for steps.
+
+    The function is called from its start again whenever a step it asked for has ended; steps that ended before
+    give what the journal holds of them. So what it does between its steps must be the same in each call: what
+    depends on the time, on chance, on rows or on the outside belongs into a step.
+    """
+
+    def __init__(self, call: Call, source: Source, ask: Ask) -> None:
+        super().__init__(call, source)
+        self._ask = ask
+        self._sleeps = 0
+
+    def step(self, name: str, fn: Callable[..., Result], *args: Any, **options: Unpack[AskOptions]) -> Result:
+        """Return what `fn(ctx, *args)` returns, as the journal holds it: called now, or in an earlier call.
+
+        `fn` gets a context of its own, with the key, the attempt and the heartbeat of this step. A failure for
+        good ends the run, as in a class; of an `optional=True` step the result is then its `default`.
+        """
+        [result] = self._ask((self.branch(name, fn, *args, **options),))
+        value: Result = result
+        return value
+
+    def branch(
+        self, name: str, fn: Callable[..., Result], *args: Any, **options: Unpack[AskOptions]
+    ) -> Step[Result]:
+        """Return a step for `ctx.parallel`, as `ctx.step` would take it; it is not asked for yet."""
+        return asked_step(name, fn, args, options)
+
+    def parallel(self, *branches: Step[Any]) -> list[Any]:
+        """Return the results of several steps in their order, once all have ended; several workers share them."""
+        for given in branches:
+            if not isinstance(getattr(given, "fn", None), _WithArguments):
+                message = f'ctx.parallel takes branches, as ctx.branch("charge", charge), not {given!r}.'
+                raise DeclarationInvalid(message)
+        return self._ask(branches) if branches else []
+
+    def sleep(self, duration: Delay | datetime, *, name: str | None = None) -> None:
+        """Wait for seconds, a timedelta, or until a moment; nobody holds a worker meanwhile.
+
+        Without a name the sleeps of a function are named sleep, sleep-2, sleep-3 in their order.
+        """
+        self._sleeps += 1
+        default = SLEEP if self._sleeps == 1 else f"{SLEEP}-{self._sleeps}"
+        checked = checked_name(name or default, "ctx.sleep")
+        moment: Delay = (lambda _ctx: duration) if isinstance(duration, datetime) else duration
+        self._ask((DelayStep(moment).bound(checked, (), {}, None),))
+
+
+class _WithArguments:
+    """A function of a step with the arguments that it was asked for with, after the context."""
+
+    __slots__ = ("args", "fn")
+
+    def __init__(self, fn: Callable[..., Any], args: Sequence[Any]) -> None:
+        self.fn = fn
+        self.args = args
+
+    def __call__(self, ctx: Any) -> Any:
+        return self.fn(ctx, *self.args)
+
+
+def asked_step(name: str, fn: Callable[..., Any], args: Sequence[Any], options: Any) -> Step[Any]:
+    """Return a step as it is asked for. Raises DeclarationInvalid for what cannot work."""
+    given: object = fn
+    if not callable(given):
+        message = (
+            f"ctx.step takes a name, then a function, as ctx.step('charge', charge), not ({name!r}, {fn!r})."
+        )
+        raise DeclarationInvalid(message)
+    what = f"The step {name!r}"
+    if name == FUNCTION:
+        message = f"{what} cannot have this name: it is that of the function itself."
+        raise DeclarationInvalid(message)
+    refuse_unknown(what, options, option_names(AskOptions))
+    undo = options.get("compensate")
+    rest = {key: given for key, given in options.items() if key != "compensate"}
+    step = Step(name, _WithArguments(fn, args), undo, **rest)
+    return step.bound(name, (), {}, Compensation(fn=undo) if callable(undo) else None)
+
+
+def refuse_wrong_calls(step: Step[Any]) -> None:
+    """Raise DeclarationInvalid where a function of the step could not be called as it was asked for."""
+    what = f"The step {step.name!r}"
+    if isinstance(step.fn, _WithArguments):
+        arguments = ("ctx", *(f"argument_{number + 1}" for number in range(len(step.fn.args))))
+        refuse_wrong_arity(step.fn.fn, arguments, f"{what} is called with its context and what was given: it")
+    if step.compensation is not None:
+        refuse_wrong_arity(step.compensation.fn, ("ctx", "result"), f"{what}: its compensation")
+    if callable(step.default):
+        refuse_wrong_arity(step.default, ("ctx",), f"{what}: default")
