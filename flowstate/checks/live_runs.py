@@ -1,4 +1,4 @@
-"""What live runs need and the code no longer has: E022 and E023.
+"""What live runs need and the code no longer has: E022 and E023, and of functions E024.
 
 It asks the database, so it is no check of `manage.py check`, which also runs where there is none;
 `manage.py flowstate_check` runs it.
@@ -16,14 +16,19 @@ from django.db import connections
 from django.db.models import Count
 
 from flowstate.actions.resolve import find_workflow
+from flowstate.checks.live_functions import misfits_of
 from flowstate.exceptions import WorkflowUnknown
 from flowstate.models import Run, StepRun
+from flowstate.workflows.function_step import is_function
 
 _HINT: Final = "Deploy code that has it until they have ended, or cancel them before."
 
 
 def check_live_runs(using: str) -> list[Error]:
-    """Return which workflows and steps are missing, in one query; nothing where there is no journal yet."""
+    """Return which workflows and steps are missing, in one query, and two for each run of a function.
+
+    Nothing where there is no journal yet.
+    """
     if Run._meta.db_table not in connections[using].introspection.table_names():
         return []
     return list(_missing(using))
@@ -40,7 +45,7 @@ def _missing(using: str) -> Iterator[Error]:
     for workflow, found in groupby(counted, key=itemgetter(0)):
         numbers = {step: runs for _workflow, step, runs in found}
         try:
-            known = find_workflow(workflow).declaration.by_name
+            found_workflow = find_workflow(workflow)
         except WorkflowUnknown as error:
             yield Error(
                 f"{_live_runs(max(numbers.values()))} of the workflow {workflow}, which this code does not have. {error}",
@@ -48,6 +53,10 @@ def _missing(using: str) -> Iterator[Error]:
                 id="flowstate.E022",
             )
             continue
+        if is_function(found_workflow):
+            yield from misfits_of(workflow, using)
+            continue
+        known = found_workflow.declaration.by_name
         for step in sorted(numbers.keys() - known.keys()):
             yield Error(
                 f"{_live_runs(numbers[step])} of {workflow} with the step {step}, which this code does not declare.",

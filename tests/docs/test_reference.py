@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowstate import conf, exceptions
-from flowstate.exceptions import FlowstateError, RunFailed, StepError, events
+from flowstate.exceptions import FlowstateError, RunFailed, StepError, events, shapes
 from flowstate.models import Compensation, RunStatus, StepStatus, WaitingFor
 from flowstate.workflows.options import MetaOptions
 from flowstate.workflows.step_options import DecoratorOptions
@@ -44,7 +44,7 @@ def test_every_error_has_its_row_with_code_class_and_status() -> None:
             kind.__name__,
             str(kind.status_code),
         )
-        for kind in (*vars(exceptions).values(), *vars(events).values())
+        for kind in (*vars(exceptions).values(), *vars(events).values(), *vars(shapes).values())
         if isinstance(kind, type)
         and issubclass(kind, FlowstateError)
         and kind not in (FlowstateError, RunFailed)

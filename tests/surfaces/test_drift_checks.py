@@ -20,8 +20,10 @@ from django.db import DatabaseError, connection
 from flowstate import SYSTEM, Step, Workflow
 from flowstate.checks.diagrams import check_diagrams
 from flowstate.checks.live_runs import check_live_runs
+from flowstate.engine.carry.messages import carry_run
 from flowstate.models import Run, StepRun
 from flowstate.workflows.workflow import made
+from tests.kiosk import functions, returns
 from tests.kiosk.models import Product, Sale
 
 DRAWN = "flowchart TD\n    first --> second\n"
@@ -199,3 +201,22 @@ def test_a_journal_that_cannot_be_read_is_said_to_be(db: None, monkeypatch: pyte
         CommandError, match=r"'default' cannot be read \(no connection\)\. Without it, give --no-runs"
     ):
         call_command("flowstate_check", stdout=StringIO(), stderr=StringIO())
+
+
+# --- live runs of functions --------------------------------------------------------------------------
+
+
+def test_live_runs_of_functions_are_asked_by_calling_these(db: None) -> None:
+    """Nothing begins; what a run has recorded and the code does not ask for is an error."""
+    run = functions.pause.enqueue(user=SYSTEM)
+    carry_run(str(run.pk), queue="flowstate")
+    before = returns.diary.lines.copy()
+    assert check_live_runs("default") == []
+
+    run.step_runs.filter(name="one").update(name="another")
+    (found,) = said(check_live_runs("default"))
+
+    assert found[0] == "flowstate.E024"
+    assert "has recorded the step another (external)" in found[1]
+    assert "comes to one (external)" in found[1]
+    assert returns.diary.lines == before

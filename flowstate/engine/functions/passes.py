@@ -99,7 +99,7 @@ def recorded_in(execution: Execution) -> list[Recorded]:
             kind=row.kind,
             status=row.status,
             optional=row.optional,
-            taken_over=row.key != f"{execution.run.pk}:{row.name}",
+            taken_over=not row.key.startswith(f"{execution.run.pk}:"),
         )
         for row in execution.rows.values()
         if row.name != FUNCTION
