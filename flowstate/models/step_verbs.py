@@ -158,17 +158,15 @@ class StepRunQuerySet(BranchVerbs, CompensationVerbs, FunctionVerbs, WaitVerbs, 
             uncertain=Q(kind="external") | Q(uncertain=True),
         )
 
-    def settle_lost(
-        self, pk: int, *, attempt: int, status: StepStatus, error: dict[str, Any] | None = None
-    ) -> bool:
-        """Settle a step whose claim is over and that is not tried again."""
+    def settle_lost(self, pk: int, *, attempt: int, status: StepStatus, **outcome: Any) -> bool:
+        """Settle a step whose claim is over and that is not tried again; `outcome` are its other columns."""
         return self._move(
             self.filter(pk=pk, status=StepStatus.RUNNING, attempt=attempt, lease_until__lte=DbNow()),
             status=status,
             lost=F("lost") + 1,
             lease_until=None,
-            error=error,
             ended_at=host_now(),
+            **outcome,
         )
 
     def claims_in_live_runs(self) -> Self:

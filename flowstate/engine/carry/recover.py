@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from flowstate.conf import settings
 from flowstate.engine.calls.errors import describe
+from flowstate.engine.calls.hooks import announce_step_failed
+from flowstate.engine.do.step import failure_of, lost_a_race
 from flowstate.engine.execution import Execution
 from flowstate.engine.look.run import Next, stop
 from flowstate.exceptions import WorkerLost
@@ -31,8 +33,8 @@ def end_leases_of_the_gone(using: str) -> int:
 def recover(execution: Execution) -> Next:
     """Take the expired claims of a run back; the caller holds the lock of the run's row.
 
-    A step is tried again under the same key. One that has lost its worker too often counts as the cause:
-    the run is turned round. In a run that is being undone already, a step whose rows cannot have been
+    A step is tried again under the same key. One that has lost its worker too often counts as the cause: it
+    has failed, and unless it is optional, so has the run. In a run that is being undone already, a step whose rows cannot have been
     committed is cancelled, and one that may have had an outside effect is unknown, so that it is undone.
     """
     following: Next = None
@@ -60,19 +62,19 @@ def _settle(execution: Execution, row: StepRun) -> None:
 
 
 def _condemn(execution: Execution, row: StepRun) -> Next:
+    """Settle a step that counts as the cause. As by any failure the run is turned round, unless it outlives it."""
     words = f"Step {row.name} has lost its worker {row.lost + 1} times and is not tried again."
     error = WorkerLost(words)
-    described = describe(error, step=row.name, action=execution.action)
-    in_doubt = row.kind == Kind.EXTERNAL or row.uncertain
-    settled = execution.step_runs.settle_lost(
-        row.pk,
-        attempt=row.attempt,
-        status=StepStatus.UNKNOWN if in_doubt else StepStatus.FAILED,
-        error=described.error,
-    )
-    if not settled:
+    uncertain = row.kind == Kind.EXTERNAL or row.uncertain
+    step = execution.step(row.name)
+    outcome = failure_of(execution, row, step, error, failures=row.failures, uncertain=uncertain)
+    rows = execution.step_runs
+    if not rows.settle_lost(row.pk, attempt=row.attempt, status=outcome.status, **outcome.columns):
         return None
     _record(execution, row, row.attempt, words)
+    announce_step_failed(execution, row.name, error)
+    if outcome.forgiven or lost_a_race(execution, row.name):
+        return None
     return stop(execution, error, step=row.name)
 
 

@@ -290,14 +290,14 @@ def _give_up(execution: Execution, name: str, outcome: Outcome, error: BaseExcep
         execution.rows[name].reflect(status=outcome.status, ended_at=at, **outcome.columns)
         announce_step_failed(execution, name, error)
 
-    if not outcome.forgiven and not _lost_a_race(execution, name):
+    if not outcome.forgiven and not lost_a_race(execution, name):
         return stop(execution, error, step=name, record=record)
     lock_run(execution)
     record()
     return look(execution)
 
 
-def _lost_a_race(execution: Execution, name: str) -> bool:
+def lost_a_race(execution: Execution, name: str) -> bool:
     """Return whether a race was decided against the step while it was at work, so that nobody needs it."""
     if not execution.has_races:
         return False
