@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from django.db import models
 
-    from flowstate.models import Event, LineageEntry, Run
+    from flowstate.models import Approval, Event, LineageEntry, Run
     from flowstate.models.undo_preview import StepPreview
 
 
@@ -75,3 +75,31 @@ def runs_of(row: models.Model, *, limit: int, visible_to: Any) -> list[LineageEn
     from flowstate.engine.do.lineage import runs_of as engine_runs_of  # late: the engine sits above
 
     return engine_runs_of(row, limit=limit, visible_to=visible_to)
+
+
+def approve(approval: Approval, **said: Any) -> None:
+    """Vote for an approval; the arguments and the errors are those of `flowstate.engine.approvals.decide.approve`."""
+    from flowstate.engine.approvals.decide import approve as engine_approve  # late: the engine sits above
+
+    engine_approve(approval, **said)
+
+
+def reject(approval: Approval, **said: Any) -> None:
+    """Reject an approval; see `flowstate.engine.approvals.decide.reject`."""
+    from flowstate.engine.approvals.decide import reject as engine_reject  # late: the engine sits above
+
+    engine_reject(approval, **said)
+
+
+def reassign(approval: Approval, **to: Any) -> None:
+    """Hand a decision on; see `flowstate.engine.approvals.handing.reassign`."""
+    from flowstate.engine.approvals.handing import reassign as engine_reassign  # late: the engine sits above
+
+    engine_reassign(approval, **to)
+
+
+def may_decide(approval: Approval, *, user: Any) -> bool:
+    """Return whether the person may vote now; see `flowstate.engine.approvals.inbox.may_decide`."""
+    from flowstate.engine.approvals.inbox import may_decide as engine_may  # late: the engine sits above
+
+    return engine_may(user, approval)

@@ -133,24 +133,64 @@ class Owner(Rule):
     So `~is_owner("author")` lets in neither an anonymous user nor anybody on a row without an author.
     """
 
-    def __init__(self, path: str) -> None:
-        super().__init__(self.__call__, f"is_owner({path!r})")
+    def __init__(self, path: str, word: str = "is_owner") -> None:
+        super().__init__(self.__call__, f"{word}({path!r})")
         self.path = path
 
     def verdict(self, user: Any, entity: Any) -> bool | None:
         if entity is None or not _is_active(user) or (isinstance(user, Model) and user.pk is None):
             return None
-        row = entity
-        *through, last = self.path.split("__")
         try:
-            for part in through:
-                row = getattr(row, part)
-                if row is None:
-                    return None
-            return _refers_to(row, last, user)
+            row, last = self._end_of_path(entity)
+            return None if row is None else _refers_to(row, last, user)
         except Exception:
             logger.warning("rule=%s denies because it raised", self, exc_info=True)
             return None
+
+    def key(self, entity: Any) -> Any:
+        """Return the key of the user that the row names now; None where there is none. Raises what the path does."""
+        row, last = (None, "") if entity is None else self._end_of_path(entity)
+        if row is None:
+            return None
+        field = _foreign_key(row, last) if isinstance(row, Model) else None
+        if field is not None and field.target_field.primary_key:
+            return getattr(row, field.attname)
+        named = row if isinstance(row, Model) and last in {"pk", row._meta.pk.name} else getattr(row, last)
+        return getattr(named, "pk", None)
+
+    def _end_of_path(self, entity: Any) -> tuple[Any, str]:
+        row = entity
+        *through, last = self.path.split("__")
+        for part in through:
+            row = getattr(row, part)
+            if row is None:
+                break
+        return row, last
+
+
+class HasPerm(Rule):
+    """The user has the permission at all, or else for this row."""
+
+    def __init__(self, permission: str) -> None:
+        super().__init__(self._ask, f"has_perm({permission!r})")
+        self.permission = permission
+
+    def _ask(self, user: Any, entity: Any) -> object:
+        answer: object = user.has_perm(self.permission)
+        if answer is False and entity is not None:
+            return user.has_perm(self.permission, entity)
+        return answer
+
+
+class InGroup(Rule):
+    """The user is active and in the group."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(self._ask, f"in_group({name!r})")
+        self.name = name
+
+    def _ask(self, user: Any, _entity: Any) -> object:
+        return _is_active(user) and user.groups.filter(name=self.name).exists()
 
 
 def rule(function: RuleFunction) -> Rule:
@@ -186,10 +226,22 @@ def is_owner(path: str) -> Rule:
 
     On a model of users, `is_owner("pk")` is the user's own row.
     """
+    return _named_by(path, "is_owner", "customer__user")
+
+
+def is_field(path: str) -> Rule:
+    """Who the field names: `is_field("manager")`, or over relations, `is_field("customer__manager")`.
+
+    The same question as `is_owner` asks, in the word for those who decide about a row.
+    """
+    return _named_by(path, "is_field", "customer__manager")
+
+
+def _named_by(path: str, word: str, example: str) -> Rule:
     if not all(part.isidentifier() for part in _text(path).split("__")):
-        message = f'is_owner takes the path of a field, as is_owner("customer__user"), not {path!r}.'
+        message = f'{word} takes the path of a field, as {word}("{example}"), not {path!r}.'
         raise DeclarationInvalid(message)
-    return Owner(path)
+    return Owner(path, word)
 
 
 def has_perm(permission: str) -> Rule:
@@ -198,13 +250,7 @@ def has_perm(permission: str) -> Rule:
         message = f'has_perm takes a permission as "app.codename", not {permission!r}.'
         raise DeclarationInvalid(message)
 
-    def ask(user: Any, entity: Any) -> object:
-        answer: object = user.has_perm(permission)
-        if answer is False and entity is not None:
-            return user.has_perm(permission, entity)
-        return answer
-
-    return Rule(ask, f"has_perm({permission!r})")
+    return HasPerm(permission)
 
 
 def in_group(name: str) -> Rule:
@@ -213,10 +259,7 @@ def in_group(name: str) -> Rule:
         message = f"in_group takes the name of a group, not {name!r}."
         raise DeclarationInvalid(message)
 
-    def ask(user: Any, _entity: Any) -> object:
-        return _is_active(user) and user.groups.filter(name=name).exists()
-
-    return Rule(ask, f"in_group({name!r})")
+    return InGroup(name)
 
 
 def _allow_any(_user: Any, _entity: Any) -> bool:

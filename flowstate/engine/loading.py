@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from flowstate.actions.bound import BoundAction
@@ -10,6 +11,7 @@ from flowstate.actions.resolve import find_workflow
 from flowstate.engine.execution import Execution
 from flowstate.exceptions import WorkflowUnknown
 from flowstate.models import Run, StepRun
+from flowstate.workflows.steps import Step
 
 
 def load(run_id: UUID, *, using: str) -> Execution:
@@ -43,6 +45,14 @@ def hold(rows: list[StepRun], *, using: str) -> Execution:
     for name in execution.rows:
         execution.step(name)
     return execution
+
+
+def workflow_step(run: Run, name: str) -> Step[Any] | None:
+    """Return the declaration of one step of a run; None where this process's code does not know it."""
+    try:
+        return find_workflow(run.workflow).declaration.by_name.get(name)
+    except WorkflowUnknown:
+        return None
 
 
 def _action(run: Run) -> BoundAction | None:

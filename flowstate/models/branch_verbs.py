@@ -31,6 +31,11 @@ class BranchVerbs(Steps):
         blocked = self.filter(pk=pk, status=StepStatus.BLOCKED)
         return blocked.update(status=StepStatus.READY, wake_at=DbNow()) == 1
 
+    def block_again(self, pks: Collection[int]) -> int:
+        """Let no ready step of these be claimed that nobody has claimed yet; return how many there were."""
+        ready = self.filter(pk__in=pks, status=StepStatus.READY, attempt=0)
+        return ready.update(status=StepStatus.BLOCKED, wake_at=None)
+
     def leave_out(self, pks: Collection[int], *, reason: str) -> int:
         """Skip blocked steps that no taken branch leads to; return how many."""
         return self.filter(pk__in=pks, status=StepStatus.BLOCKED).update(

@@ -45,6 +45,8 @@ class Invariant:
     remedy: str
     model: type[models.Model]
     broken: Q
+    step: str = "name"
+    """The column that names the step; in rows of runs, the one that failed."""
 
     def rows(self, using: str) -> models.QuerySet[Any]:
         """Return the rows that break the invariant, in the order of their keys."""
@@ -52,15 +54,15 @@ class Invariant:
 
     def found(self, using: str, limit: int) -> Iterator[Broken]:
         """Yield what is said of the first `limit` rows that break it. One statement."""
-        of_step = self.model is StepRun
-        names = ("pk", "run_id", "name") if of_step else ("pk", "pk", "failed_step")
+        of_run = self.model is Run
+        names = ("pk", "pk", "failed_step") if of_run else ("pk", "run_id", self.step)
         for key, run, step in self.rows(using).values_list(*names)[:limit]:
             yield Broken(
                 invariant=self.number,
                 table=self.model._meta.db_table,
                 key=str(key),
                 run=str(run),
-                step=step if of_step else "",
+                step="" if of_run else step,
                 words=self.words,
                 remedy=self.remedy,
             )

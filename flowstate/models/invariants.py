@@ -12,6 +12,7 @@ from operator import or_
 
 from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Q
 
+from flowstate.models.approval_invariants import APPROVALS
 from flowstate.models.child_invariants import BELOW, CHILDREN
 from flowstate.models.clock import DbNow
 from flowstate.models.invariant import (
@@ -314,5 +315,5 @@ _STEPS = (
     ),
 )
 
-INVARIANTS = (*_RUNS, *CHILDREN, *_STEPS)
+INVARIANTS = (*_RUNS, *CHILDREN, *_STEPS, *APPROVALS)
 """All that a condition on one row, and on the rows of its run, can find."""

@@ -26,6 +26,18 @@ class EventKind(models.TextChoices):
     UNDO_FORCED = "undo_forced", _("undo forced")
     EVENT_RECEIVED = "event_received", _("event received")
     SHAPE_CHANGED = "shape_changed", _("code does not fit the run")
+    APPROVAL_REQUESTED = "approval_requested", _("approval requested")
+    APPROVAL_VIEWED = "approval_viewed", _("approval viewed")
+    APPROVAL_VOTED = "approval_voted", _("voted")
+    APPROVAL_REFUSED = "approval_refused", _("decision refused")
+    APPROVAL_CHANGED = "approval_changed", _("shown anew, since it had changed")
+    APPROVAL_REOPENED = "approval_reopened", _("asked again, since it had changed")
+    APPROVAL_REASSIGNED = "approval_reassigned", _("approval reassigned")
+    APPROVAL_REMINDED = "approval_reminded", _("people reminded")
+    APPROVAL_ESCALATED = "approval_escalated", _("approval escalated")
+    APPROVAL_APPROVED = "approval_approved", _("approved")
+    APPROVAL_REJECTED = "approval_rejected", _("rejected")
+    APPROVAL_EXPIRED = "approval_expired", _("approval expired")
     OUTPUT_FAILED = "output_failed", _("output failed")
 
 

@@ -74,6 +74,28 @@ class Join(models.TextChoices):
     ANY = "any", _("the first that is done")
 
 
+class ApprovalStatus(models.TextChoices):
+    """Where a question to people stands; all but `pending` are for ever."""
+
+    # People may vote.
+    PENDING = "pending", _("pending")
+    # As many as are needed have approved.
+    APPROVED = "approved", _("approved")
+    # One has rejected.
+    REJECTED = "rejected", _("rejected")
+    # It was not decided in time; what becomes of the run then is declared.
+    EXPIRED = "expired", _("expired")
+    # The run does not need it any more.
+    CANCELLED = "cancelled", _("cancelled")
+
+
+class Ballot(models.TextChoices):
+    """What one person said."""
+
+    APPROVE = "approve", _("approved")
+    REJECT = "reject", _("rejected")
+
+
 class WaitingFor(models.TextChoices):
     """What a live run waits for, beside its status."""
 

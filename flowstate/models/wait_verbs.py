@@ -70,6 +70,17 @@ class WaitVerbs(Steps):
             waiting = waiting.filter(Q(wake_at__lte=DbNow()))
         return waiting.update(status=status, wake_at=None, ended_at=at, **outcome) == 1
 
+    def wait_on(self, pk: int, *, attempt: int, until: datetime | None) -> bool:
+        """Let a step wait longer, or shorter, than it does."""
+        return self.filter(pk=pk, status=StepStatus.WAITING, attempt=attempt).update(wake_at=until) == 1
+
+    def wait_anew(self, pk: int, *, attempt: int, until: float | None) -> bool:
+        """Let a step that is done wait once more, above the token seen: what it waited for does not hold any more."""
+        done = self.filter(pk=pk, status=StepStatus.DONE, attempt=attempt)
+        moment = None if until is None else DbNow(until)
+        waiting = {"status": StepStatus.WAITING, "wake_at": moment, "result_json": None, "ended_at": None}
+        return done.update(**waiting, attempt=F("attempt") + 1) == 1
+
     def wait_again(self, pk: int, *, attempt: int, delay: float) -> bool:
         """Count a failure of a step that waits, and let it be begun again after `delay` seconds."""
         waiting = self.filter(pk=pk, status=StepStatus.WAITING, attempt=attempt)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from flowstate.conf import settings
 from flowstate.engine.carry.messages import carry_run
-from flowstate.models import Run, StepRun
+from flowstate.models import Compensation, Run, RunStatus, StepRun, StepStatus
 from flowstate.models.clock import DbNow
 
 _ROUNDS = 100
@@ -33,7 +33,16 @@ def carry_due() -> int:
 def _due() -> list[UUID]:
     # Also what was published in a transaction that never commits: nobody has taken the message.
     ready = StepRun.objects.due().values("run")
-    return list(Run.objects.filter(Q(wake_at__lte=DbNow()) | Q(pk__in=ready)).values_list("pk", flat=True))
+    due = Q(wake_at__lte=DbNow()) | Q(pk__in=ready) | _to_undo()
+    return list(Run.objects.filter(due).values_list("pk", flat=True))
+
+
+def _to_undo() -> Q:
+    """Return that a run is being undone, and that nobody is at it: a decision has turned it round, say."""
+    steps = StepRun.objects.filter(run=OuterRef("pk"))
+    held = Q(status=StepStatus.RUNNING) | Q(compensation=Compensation.RUNNING) | Q(wake_at__gt=DbNow())
+    left = Q(compensation=Compensation.PENDING, status__in=(StepStatus.DONE, StepStatus.UNKNOWN))
+    return Q(Exists(steps.filter(left)), ~Exists(steps.filter(held)), status=RunStatus.COMPENSATING)
 
 
 def _queues(run_id: UUID) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowstate.workflows.approvals import ApprovalStep
 from flowstate.workflows.builder import WorkflowBuilder
 from flowstate.workflows.children import WorkflowStep
 from flowstate.workflows.choices import ChoiceStep, Chosen
@@ -19,6 +20,7 @@ from flowstate.workflows.waits import DelayStep, EventStep
 from flowstate.workflows.workflow import Workflow
 
 __all__ = [
+    "ApprovalStep",
     "ChoiceStep",
     "Chosen",
     "Context",

@@ -101,6 +101,25 @@ class ChildOptions(TypedDict, total=False):
     compensate: Undo
 
 
+class ApprovalOptions(TypedDict, total=False):
+    """What a step that people decide takes beside what is its own; a decision is not tried again."""
+
+    name: str
+    depends_on: DependsOn
+    optional: bool
+    when: Condition
+    unless: Condition
+    default: Any
+    reason: str
+    background: bool
+    queue: str | None
+    join: Join
+    collect_errors: bool
+    raises: Iterable[type[Exception]]
+    sensitive: bool | Iterable[str]
+    compensate: Undo
+
+
 class FunctionOptions(StepOptions, total=False):
     """What a step that calls a function takes."""
 

@@ -68,6 +68,8 @@ class Kind(StrEnum):
     CHOICE = "choice"
     # Waits for an event from outside.
     EVENT = "event"
+    # Waits for people to decide.
+    APPROVAL = "approval"
     # Runs another workflow as a child run, and waits for its end.
     WORKFLOW = "workflow"
     # The function that a workflow is, which asks for its steps while it is called.

@@ -31,6 +31,7 @@ from tests.faults.planting import (
     unawaited,
     waived,
 )
+from tests.faults.planting_approvals import PLANTED_APPROVALS
 
 
 @pytest.fixture
@@ -227,6 +228,7 @@ PLANTED: list[tuple[str, str, Callable[[], Any]]] = [
         "before book",
         lambda: pair("compensated", UNDONE, {**UNDONE, "compensation_ended_at": late(60)}),
     ),
+    *PLANTED_APPROVALS,
 ]
 
 

@@ -21,6 +21,7 @@ from flowstate.engine.do.waiting import look_again, something_came
 from flowstate.engine.drive import drive
 from flowstate.engine.execution import Execution
 from flowstate.engine.loading import hold
+from flowstate.engine.look.recheck import to_recheck
 from flowstate.engine.look.run import Forward, Next, lock_run, look, read_steps
 from flowstate.engine.start.atomic import atomic_lease, run_atomic
 from flowstate.exceptions import StepUnknown, WorkflowUnknown
@@ -100,7 +101,7 @@ def _carry(execution: Execution) -> str:
     if execution.run.status == RunStatus.COMPENSATING:
         drive(execution, in_transaction(execution, lambda: _look(execution)))
         return execution.run.status
-    if something_came(execution):
+    if something_came(execution) or _to_compare(execution):
         drive(execution, in_transaction(execution, lambda: look_again(execution)))
         return execution.run.status
     following = _claim_ready(execution)
@@ -125,10 +126,20 @@ def carry_step(step_run_id: int, *, queue: str, celery_task_id: str = "") -> str
     if execution is None:
         return ""
     row = next(row for row in execution.rows.values() if row.pk == step_run_id)
+    if to_recheck(execution, row):
+        drive(execution, in_transaction(execution, lambda: _look(execution)))
+        return execution.rows[row.name].status
     if not _claim(execution, row, celery_task_id=celery_task_id):
         return ""
     drive(execution, Forward(row.name))
     return execution.rows[row.name].status
+
+
+def _to_compare(execution: Execution) -> bool:
+    """Return whether what was approved must be compared once more before a step that is ready begins."""
+    return any(
+        row.status == StepStatus.READY and to_recheck(execution, row) for row in execution.rows.values()
+    )
 
 
 def _is_to_move(execution: Execution) -> bool:

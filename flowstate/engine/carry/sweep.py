@@ -92,6 +92,11 @@ def _look_after(execution: Execution) -> None:
     if execution.run.finished:
         return
     recover(execution)
+    move_on(execution)
+
+
+def move_on(execution: Execution) -> None:
+    """Settle what has come for a run, and publish what is to be done; the caller holds the lock of its row."""
     settle_waits(execution)
     look(execution)
     queues = _queues_with_work(execution)

@@ -211,7 +211,7 @@ def _come(execution: Execution) -> Iterator[tuple[StepRun, Verdict, bool]]:
         if row.name in arrived:
             yield row, arrived[row.name], False
         elif row.pk in over:
-            yield row, WAIT_KINDS[row.kind].time_over(row, execution.step(row.name)), True
+            yield row, WAIT_KINDS[row.kind].time_over(execution, row, execution.step(row.name)), True
 
 
 def settle(execution: Execution, row: StepRun, verdict: Verdict, *, by_time: bool = False) -> Next:
@@ -219,6 +219,9 @@ def settle(execution: Execution, row: StepRun, verdict: Verdict, *, by_time: boo
 
     A failure that is not forgiven turns the run round; then what is to be done next is returned.
     """
+    if verdict.find_out is not None:
+        found = verdict.find_out()
+        return None if found is None else settle(execution, row, found)
     if verdict.error is not None:
         return _fail(execution, row, verdict.error, by_time=by_time)
     columns = {"result_json": None, **verdict.columns}  # not the default, which stood there meanwhile

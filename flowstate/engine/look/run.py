@@ -17,6 +17,7 @@ from flowstate.engine.decide import Advance, Attention, End, Leave, Rest, Undo, 
 from flowstate.engine.execution import Execution
 from flowstate.engine.handover import publish_run, publish_step
 from flowstate.engine.look.parents import lock_ancestors, tell_attention, tell_end
+from flowstate.engine.look.recheck import reopen_changed
 from flowstate.engine.look.stopping import forget_waits, stop_unstarted
 from flowstate.engine.look.wake_up import plan_wake_up
 from flowstate.exceptions import RunTimeout
@@ -86,6 +87,8 @@ def _go_on(execution: Execution, ready: tuple[str, ...], losers: tuple[str, ...]
     """Claim what may begin. What lost a race is undone where there is nothing to claim, else by another worker."""
     if _deadline_passed(execution):
         return stop(execution, RunTimeout(_timeout_words(execution)), step="")
+    if not execution.passive and reopen_changed(execution, _that_may_begin(execution, ready)):
+        return look(execution)
     following = _advance(execution, ready)
     if following is not None or not losers:
         if losers and execution.carried:
@@ -96,6 +99,11 @@ def _go_on(execution: Execution, ready: tuple[str, ...], losers: tuple[str, ...]
         lease = execution.lease(execution.step(following.step))
         execution.runs.lower_wake_up(execution.run.pk, delay=lease)
     return following
+
+
+def _that_may_begin(execution: Execution, unblocked: tuple[str, ...]) -> list[str]:
+    ready = (name for name, row in execution.rows.items() if row.status == StepStatus.READY)
+    return [name for name in (*unblocked, *ready) if execution.belongs_here(execution.rows[name])]
 
 
 def _left(execution: Execution, skipped: Mapping[str, str], cancelled: Mapping[str, str]) -> bool:

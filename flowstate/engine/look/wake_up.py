@@ -14,7 +14,11 @@ from flowstate.models import Compensation, RunStatus, StepRun, StepStatus, Waiti
 from flowstate.models.clock import FAR_FUTURE, DbNow, host_now
 from flowstate.workflows.steps import Kind
 
-WAITED_FOR = {Kind.DELAY: WaitingFor.TIME, Kind.EVENT: WaitingFor.EVENT}
+WAITED_FOR = {
+    Kind.DELAY: WaitingFor.TIME,
+    Kind.EVENT: WaitingFor.EVENT,
+    Kind.APPROVAL: WaitingFor.PERSON,
+}
 """What a run waits for while one of its steps of this kind does, and nobody works on another."""
 
 _FIRST_SHOWN = (WaitingFor.PERSON, WaitingFor.EVENT, WaitingFor.TIME)

@@ -33,12 +33,14 @@ class Wait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What came of a wait: an error, or the columns of a step that is done."""
+    """What came of a wait: an error, the columns of a step that is done, or how to find out."""
 
     columns: Mapping[str, Any] = field(default_factory=dict)
     error: Exception | None = None
     told: Mapping[str, Any] | None = None
     """What came from outside, for the run's history."""
+    find_out: Callable[[], Verdict | None] | None = None
+    """Writes what is due under the lock of the run's row, and returns what came of the wait; None: it goes on."""
 
 
 class WaitKind:
@@ -55,7 +57,7 @@ class WaitKind:
         """Return, by the step's name, what has come for these steps, whatever the time."""
         return {}
 
-    def time_over(self, row: StepRun, step: Any) -> Verdict:
+    def time_over(self, execution: Execution, row: StepRun, step: Any) -> Verdict:
         """Return what it means that the time of the wait is over."""
         return Verdict()
 

@@ -9,6 +9,7 @@ from typing import Any
 from flowstate.engine.execution import Execution
 from flowstate.engine.keys import event_key
 from flowstate.engine.tokens import hash_of, make_token
+from flowstate.engine.waits.approvals import ApprovalKind
 from flowstate.engine.waits.children import ChildKind
 from flowstate.engine.waits.kind import Verdict, Wait, WaitKind
 from flowstate.engine.waits.matching import match_wait
@@ -63,7 +64,7 @@ class EventKind(WaitKind):
                 found[row.name] = Verdict(columns={"result_json": event.payload_json}, told=told)
         return found
 
-    def time_over(self, row: StepRun, step: EventStep) -> Verdict:
+    def time_over(self, execution: Execution, row: StepRun, step: EventStep) -> Verdict:
         """Return the error of an event that did not come."""
         message = f"Step {row.name} waited for the event {step.event} for {step.limit:g} seconds, and it did not come."
         return Verdict(error=EventTimeout(message))
@@ -76,5 +77,6 @@ class EventKind(WaitKind):
 WAIT_KINDS: Mapping[str, WaitKind] = {
     Kind.DELAY: DelayKind(),
     Kind.EVENT: EventKind(),
+    Kind.APPROVAL: ApprovalKind(),
     Kind.WORKFLOW: ChildKind(),
 }
