@@ -23,7 +23,7 @@ from flowstate.engine.carry.messages import carry_run
 from flowstate.engine.carry.sweep import sweep
 from flowstate.models import Event, Run
 from flowstate.models.clock import FAR_FUTURE, shift_clock
-from tests.faults import journeys, post
+from tests.faults import asking, journeys, post
 from tests.faults.afterwards import QUANTITY, STOCK, broken, complaints, recover_all
 from tests.faults.journeys import (
     Answered,
@@ -201,6 +201,12 @@ SCENARIOS = {
         again=see_it_cancelled,
     ),
     "cancelled": Scenario(workflow=Journey, work=cancel, ends=("cancelled", "succeeded")),
+    "function": Scenario(workflow=asking.asked, work=start_and_carry, ends=("succeeded",)),
+    "function inline": Scenario(workflow=asking.asked, work=run_inline, ends=("succeeded",)),
+    "function undone": Scenario(workflow=asking.doomed, work=undo, ends=("compensated",)),
+    "function taken over": Scenario(workflow=asking.asked, work=take_over, ends=("succeeded",), deaths=2),
+    "function waited": Scenario(workflow=asking.patient, work=wait, ends=("succeeded",), outside=("charge",)),
+    "function cancelled": Scenario(workflow=asking.asked, work=cancel, ends=("cancelled", "succeeded")),
 }
 
 

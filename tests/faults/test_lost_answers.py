@@ -12,7 +12,7 @@ from django.db import OperationalError, connection
 from flowstate import SYSTEM, Workflow
 from flowstate.engine.carry.messages import carry_run
 from flowstate.models import Run
-from tests.faults import ledger
+from tests.faults import asking, ledger
 from tests.faults.afterwards import QUANTITY, STOCK, broken, complaints, recover_all
 from tests.faults.journeys import Doomed, DoomedInOne, InOne, Journey, action_on
 from tests.kiosk.models import Product, Sale
@@ -51,6 +51,8 @@ def cut_at(number: int, *, landed: bool) -> Iterator[Callable[[], int]]:
         (Doomed, "compensated", ("charge", "pack")),
         (InOne, "succeeded", ("charge",)),
         (DoomedInOne, "compensated", ("charge",)),
+        (asking.asked, "succeeded", ("charge", "pack")),
+        (asking.doomed, "compensated", ("charge", "pack")),
     ],
 )
 def test_whichever_commit_is_cut_nothing_is_done_twice(
@@ -78,7 +80,7 @@ def test_whichever_commit_is_cut_nothing_is_done_twice(
 
 
 @pytest.mark.parametrize("landed", [True, False], ids=["landed", "not landed"])
-@pytest.mark.parametrize("workflow", [Journey, InOne])
+@pytest.mark.parametrize("workflow", [Journey, InOne, asking.asked])
 def test_a_start_whose_answer_was_lost_is_one_run(workflow: type[Workflow], landed: bool) -> None:
     """I10, I32: a client that tries again under its key has started once."""
     sale = Sale.objects.create(product=Product.objects.create(name="tea", stock=STOCK), quantity=QUANTITY)

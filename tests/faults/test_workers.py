@@ -15,7 +15,7 @@ from django.db import connection
 
 from flowstate import SYSTEM, Workflow
 from flowstate.models import Run
-from tests.faults import ledger, post
+from tests.faults import asking, ledger, post
 from tests.faults.afterwards import QUANTITY, STOCK, broken, complaints
 from tests.faults.crowd import until
 from tests.faults.journeys import Journey, action_on
@@ -98,6 +98,22 @@ def test_a_worker_that_is_killed_with_all_its_children_is_replaced_by_another(sh
 
     ends_well(run, within=LEASE + 20)
     assert ledger.calls() == {f"{run.pk}:call": 2}
+
+
+def test_a_function_whose_worker_is_killed_is_gone_on_with_by_another(shop: Workshop) -> None:
+    """I5, I12: it is called from its start there, and what had ended is not called again."""
+    ledger.hold()
+    first = shop.start_worker()
+    run = start(asking.held)
+    in_a_call(run)
+
+    kill_group(first)
+    ledger.let_go()
+    shop.start_worker()
+
+    ends_well(run, within=LEASE + 20)
+    assert ledger.calls() == {f"{run.pk}:left": 1, f"{run.pk}:right": 1, f"{run.pk}:call": 2}
+    assert run.value == [f"ref {run.pk}:{name}" for name in ("left", "right", "call")]
 
 
 def test_a_broker_that_forgets_everything_loses_no_run(shop: Workshop) -> None:
