@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypedDict, TypeVar
 
 from flowstate.exceptions import DeclarationInvalid
 from flowstate.workflows.compensations import Compensation
@@ -12,13 +12,14 @@ from flowstate.workflows.context import Call, Context, Entity, Source
 from flowstate.workflows.functions import refuse_wrong_arity
 from flowstate.workflows.policies import Duration, Retry, refuse_unknown
 from flowstate.workflows.step_options import Undo, checked_name, option_names
-from flowstate.workflows.steps import Step
-from flowstate.workflows.waits import Delay, DelayStep
+from flowstate.workflows.steps import Kind, Step
+from flowstate.workflows.waits import DelayStep
 
 if TYPE_CHECKING:
     from typing import Unpack
 
 Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
 
 FUNCTION: Final = "function"
 """The name of the row that stands for the function itself."""
@@ -42,7 +43,27 @@ class AskOptions(TypedDict, total=False):
     sensitive: bool | Iterable[str]
 
 
-Ask = Callable[[tuple[Step[Any], ...]], list[Any]]
+class Branch(Generic[Result_co]):
+    """A step as a function asks for it. What it says is looked at when it is new: mostly it has long ended."""
+
+    __slots__ = ("args", "fn", "kind", "name", "options")
+
+    def __init__(self, name: str, fn: Any, args: Sequence[Any], options: Any, kind: Kind) -> None:
+        self.name = name
+        self.fn = fn
+        self.args = args
+        self.options = options
+        self.kind = kind
+
+    def declared(self) -> Step[Any]:
+        """Return the step. Raises DeclarationInvalid for what cannot work."""
+        if self.kind is Kind.DELAY:
+            name = checked_name(self.name, "ctx.sleep")
+            return DelayStep(self.fn).bound(name, (), {}, None)
+        return _asked_step(self.name, self.fn, self.args, self.options)
+
+
+Ask = Callable[[Sequence[Branch[Any]]], list[Any]]
 """Gives the results of steps; interrupts the function where there are none yet."""
 
 
@@ -71,28 +92,29 @@ class FunctionContext(Context[Entity]):
 
     def branch(
         self, name: str, fn: Callable[..., Result], *args: Any, **options: Unpack[AskOptions]
-    ) -> Step[Result]:
+    ) -> Branch[Result]:
         """Return a step for `ctx.parallel`, as `ctx.step` would take it; it is not asked for yet."""
-        return asked_step(name, fn, args, options)
+        kind = Kind.TRANSACTIONAL if options.get("transactional") else Kind.EXTERNAL
+        return Branch(name, fn, args, options, kind)
 
-    def parallel(self, *branches: Step[Any]) -> list[Any]:
+    def parallel(self, *branches: Branch[Any]) -> list[Any]:
         """Return the results of several steps in their order, once all have ended; several workers share them."""
         for given in branches:
-            if not isinstance(getattr(given, "fn", None), _WithArguments):
-                message = f'ctx.parallel takes branches, as ctx.branch("charge", charge), not {given!r}.'
+            known: object = given
+            if not isinstance(known, Branch):
+                message = f'ctx.parallel takes branches, as ctx.branch("charge", charge), not {known!r}.'
                 raise DeclarationInvalid(message)
         return self._ask(branches) if branches else []
 
-    def sleep(self, duration: Delay | datetime, *, name: str | None = None) -> None:
+    def sleep(self, duration: Duration | datetime, *, name: str | None = None) -> None:
         """Wait for seconds, a timedelta, or until a moment; nobody holds a worker meanwhile.
 
         Without a name the sleeps of a function are named sleep, sleep-2, sleep-3 in their order.
         """
         self._sleeps += 1
         default = SLEEP if self._sleeps == 1 else f"{SLEEP}-{self._sleeps}"
-        checked = checked_name(name or default, "ctx.sleep")
-        moment: Delay = (lambda _ctx: duration) if isinstance(duration, datetime) else duration
-        self._ask((DelayStep(moment).bound(checked, (), {}, None),))
+        moment: Any = (lambda _ctx: duration) if isinstance(duration, datetime) else duration
+        self._ask((Branch(name or default, moment, (), {}, Kind.DELAY),))
 
 
 class _WithArguments:
@@ -108,7 +130,7 @@ class _WithArguments:
         return self.fn(ctx, *self.args)
 
 
-def asked_step(name: str, fn: Callable[..., Any], args: Sequence[Any], options: Any) -> Step[Any]:
+def _asked_step(name: str, fn: Callable[..., Any], args: Sequence[Any], options: Any) -> Step[Any]:
     """Return a step as it is asked for. Raises DeclarationInvalid for what cannot work."""
     given: object = fn
     if not callable(given):

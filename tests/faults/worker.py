@@ -24,6 +24,6 @@ from example_shop.celery import app  # noqa: E402 - reads the settings made abov
 
 if __name__ == "__main__":
     django.setup()
-    from tests.faults import journeys, parcels, scripted  # noqa: F401 - a run names its workflow by its path
+    from tests.faults import asking, journeys, parcels, scripted  # noqa: F401 - a run names its workflow by its path
 
     app.worker_main(["worker", "--queues=flowstate", "--pool=prefork", "--concurrency=2", *sys.argv[1:]])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flowstate.engine.calls.contexts import function_context_of
 from flowstate.engine.do.step import FAILURES
 from flowstate.engine.execution import Execution
 from flowstate.engine.functions.replay import (
+    Asked,
     Begin,
     Changed,
     Recorded,
+    Recording,
     Twice,
     Values,
     answer,
@@ -18,7 +21,7 @@ from flowstate.engine.functions.replay import (
 )
 from flowstate.exceptions import DeclarationInvalid
 from flowstate.exceptions.shapes import FunctionSuspended, ShapeChanged
-from flowstate.workflows.function_context import FUNCTION, FunctionContext, refuse_wrong_calls
+from flowstate.workflows.function_context import FUNCTION, Branch, FunctionContext, refuse_wrong_calls
 from flowstate.workflows.steps import Step
 
 
@@ -27,10 +30,10 @@ class Pass:
 
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
-        self._recorded = recorded_in(execution)
-        self._asked: list[str] = []
+        self._recording = Recording(recorded_in(execution))
+        self._asked = Asked()
         self.declared: dict[str, Step[Any]] = {}
-        """The recorded steps that it has asked for."""
+        """The recorded steps that it has asked for, and nobody in this process before."""
         self.before: tuple[str, ...] = ()
         """What it asked for last before it was interrupted, or before it ended."""
         self.wish: tuple[Step[Any], ...] = ()
@@ -58,16 +61,16 @@ class Pass:
             self._ended_early()
 
     def _ended_early(self, *found: str) -> bool:
-        changed = missing_at_end(self._recorded, self._asked, *found)
+        changed = missing_at_end(self._recording, self._asked, *found)
         if changed is not None:
             self.refusal = _refusal(self._execution, changed)
         return changed is not None
 
-    def _ask(self, steps: tuple[Step[Any], ...]) -> list[Any]:
+    def _ask(self, steps: Sequence[Branch[Any]]) -> list[Any]:
         if self.interrupted:  # the function has caught the interrupt, and goes on in vain
             raise FunctionSuspended
         names = tuple(step.name for step in steps)
-        found = answer(self._recorded, self._asked, [(step.name, step.kind) for step in steps])
+        found = answer(self._recording, self._asked, [(step.name, step.kind) for step in steps])
         match found:
             case Twice(name):
                 message = (
@@ -78,17 +81,23 @@ class Pass:
             case Changed():
                 self.refusal = _refusal(self._execution, found)
             case Begin():
-                for step in steps:
+                self.wish = tuple(step.declared() for step in steps)
+                for step in self.wish:
                     refuse_wrong_calls(step)
-                self.wish = steps
             case _:
-                self.declared |= {step.name: step for step in steps}
+                self._learn(steps)
         if not isinstance(found, Values):
             self.interrupted = True
             raise FunctionSuspended
-        self._asked.extend(names)
+        self._asked.take(names, self._recording)
         self.before = names
         return [self._execution.rows[name].result for name in names]
+
+    def _learn(self, steps: Sequence[Branch[Any]]) -> None:
+        """Declare what this process has not seen yet: an earlier call here has asked for the same."""
+        for step in steps:
+            if step.name not in self._execution.learned:
+                self.declared[step.name] = step.declared()
 
 
 def recorded_in(execution: Execution) -> list[Recorded]:

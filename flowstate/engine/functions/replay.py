@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from flowstate.models.statuses import StepStatus
 
@@ -70,19 +70,43 @@ class Changed:
 Answer = Values | Begin | Wait | Twice | Changed
 
 
-def answer(recorded: Sequence[Recorded], asked: Sequence[str], wished: Sequence[Wish]) -> Answer:
+class Recording:
+    """The steps that the journal has of a function, in the order of asking."""
+
+    def __init__(self, steps: Iterable[Recorded]) -> None:
+        self.by_name: Mapping[str, Recorded] = {step.name: step for step in steps}
+        self.own = tuple(step for step in self.by_name.values() if not step.taken_over)
+        """Those that this run has asked for itself: they come in this order."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """What a function has asked for so far in one call, and how many of those its own run has recorded."""
+
+    names: set[str] = field(default_factory=set)
+    own: int = 0
+
+    def take(self, names: Iterable[str], recording: Recording) -> None:
+        """Take in what was answered."""
+        for name in names:
+            self.names.add(name)
+            self.own += name in recording.by_name and not recording.by_name[name].taken_over
+
+
+def answer(recording: Recording, asked: Asked, wished: Sequence[Wish]) -> Answer:
     """Return what a function gets that has `asked` for steps and now, at once, wishes for these.
 
-    Its own recorded steps come in the order of their recording, all of them before anything new.
+    Its own recorded steps come in the order of their recording, all of them before anything new. Takes as long
+    as there are wishes, however much is recorded.
     """
     names = tuple(name for name, _kind in wished)
-    seen = set(asked)
+    seen = set[str]()
     for name in names:
-        if name in seen:
+        if name in seen or name in asked.names:
             return Twice(name)
         seen.add(name)
-    by_name = {step.name: step for step in recorded}
-    changed = _changed(_left(recorded, asked), by_name, wished)
+    by_name = recording.by_name
+    changed = _changed(recording.own[asked.own : asked.own + len(names)], by_name, wished)
     if changed is not None:
         return changed
     if any(name not in by_name or _unbegun(by_name[name]) for name in names):
@@ -90,21 +114,17 @@ def answer(recorded: Sequence[Recorded], asked: Sequence[str], wished: Sequence[
     return Values(names) if all(by_name[name].has_value for name in names) else Wait()
 
 
-def missing_at_end(recorded: Sequence[Recorded], asked: Sequence[str], found: str = END) -> Changed | None:
+def missing_at_end(recording: Recording, asked: Asked, found: str = END) -> Changed | None:
     """Return what a function has not asked for that has come to its end; None where that is nothing."""
-    known = set(asked)
-    for step in recorded:
-        if step.name not in known:
+    for step in recording.by_name.values():
+        if step.name not in asked.names:
             return Changed(_described(step.name, step.kind), found)
     return None
 
 
-def _left(recorded: Sequence[Recorded], asked: Sequence[str]) -> list[Recorded]:
-    known = set(asked)
-    return [step for step in recorded if not step.taken_over and step.name not in known]
-
-
-def _changed(left: list[Recorded], by_name: Mapping[str, Recorded], wished: Sequence[Wish]) -> Changed | None:
+def _changed(
+    left: Sequence[Recorded], by_name: Mapping[str, Recorded], wished: Sequence[Wish]
+) -> Changed | None:
     """Return the first place where what is wished for is not what is left of the journal."""
     new = [wish for wish in wished if wish[0] not in by_name]
     own = [by_name[name] for name, _kind in wished if name in by_name and not by_name[name].taken_over]

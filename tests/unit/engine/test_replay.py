@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import given
@@ -9,15 +10,18 @@ from hypothesis import strategies as st
 
 from flowstate.engine.functions.replay import (
     END,
+    Answer,
+    Asked,
     Begin,
     Changed,
     Recorded,
+    Recording,
     Twice,
     Values,
     Wait,
-    answer,
     missing_at_end,
 )
+from flowstate.engine.functions.replay import answer as answered
 
 NAMES = st.lists(st.sampled_from("abcdefgh"), unique=True)
 
@@ -28,6 +32,22 @@ def done(name: str, **options: Any) -> Recorded:
 
 def wish(*names: str) -> list[tuple[str, str]]:
     return [(name, "external") for name in names]
+
+
+def after(recording: Recording, names: Sequence[str]) -> Asked:
+    asked = Asked()
+    asked.take(names, recording)
+    return asked
+
+
+def answer(recorded: Sequence[Recorded], asked: Sequence[str], wished: Sequence[tuple[str, str]]) -> Answer:
+    recording = Recording(recorded)
+    return answered(recording, after(recording, asked), wished)
+
+
+def missing(recorded: Sequence[Recorded], asked: Sequence[str]) -> Changed | None:
+    recording = Recording(recorded)
+    return missing_at_end(recording, after(recording, asked))
 
 
 def test_what_has_ended_gives_its_value() -> None:
@@ -74,8 +94,8 @@ def test_a_branch_beside_recorded_ones_is_refused() -> None:
 
 
 def test_a_function_that_ends_without_a_recorded_name_is_refused() -> None:
-    assert missing_at_end([done("a"), done("b")], ["a"]) == Changed("b (external)", END)
-    assert missing_at_end([done("a")], ["a"]) is None
+    assert missing([done("a"), done("b")], ["a"]) == Changed("b (external)", END)
+    assert missing([done("a")], ["a"]) is None
 
 
 def test_a_name_twice_in_one_call_is_refused() -> None:
@@ -110,7 +130,7 @@ def test_a_function_that_asks_as_before_is_answered_from_the_journal(names: list
         asked += group
 
     assert answer(recorded, asked, wish("new")) == Begin(("new",))
-    assert missing_at_end(recorded, asked) is None
+    assert missing(recorded, asked) is None
 
 
 @given(NAMES, NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -15,14 +16,13 @@ from flowstate import (
     DiagramInvalid,
     FunctionContext,
     Retry,
-    Step,
     StepError,
     Workflow,
     WorkflowStep,
     workflow,
 )
 from flowstate.workflows.context import Call
-from flowstate.workflows.function_context import refuse_wrong_calls
+from flowstate.workflows.function_context import Branch, refuse_wrong_calls
 
 
 class Refused(StepError):
@@ -47,8 +47,8 @@ def asking(asked: list[str] | None = None) -> FunctionContext[Any]:
     """Return a context that answers each step with its name, and puts these down."""
     call = Call(run_id="r", workflow="w", version=1, action="", started_at=timezone.now(), total_steps=0)
 
-    def ask(steps: tuple[Step[Any], ...]) -> list[Any]:
-        names = [step.name for step in steps]
+    def ask(steps: Sequence[Branch[Any]]) -> list[Any]:
+        names = [step.declared().name for step in steps]
         if asked is not None:
             asked.extend(names)
         return names
@@ -138,8 +138,12 @@ def test_steps_are_asked_for_by_name_and_branches_together() -> None:
 
 
 def test_a_step_is_what_was_asked_for() -> None:
-    step = asking().branch(
-        "one", lambda ctx, number: number, 7, compensate=print, retry=Retry(2), timeout=3, queue="slow"
+    step = (
+        asking()
+        .branch(
+            "one", lambda ctx, number: number, 7, compensate=print, retry=Retry(2), timeout=3, queue="slow"
+        )
+        .declared()
     )
 
     assert (step.name, step.kind, step.timeout, step.queue) == ("one", "external", 3, "slow")
@@ -196,4 +200,4 @@ def test_functions_that_could_not_be_called_so_are_refused_before_they_begin(
     fn: Any, args: tuple[Any, ...], options: Any
 ) -> None:
     with pytest.raises(DeclarationInvalid, match="takes"):
-        refuse_wrong_calls(asking().branch("one", fn, *args, **options))
+        refuse_wrong_calls(asking().branch("one", fn, *args, **options).declared())
