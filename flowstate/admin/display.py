@@ -65,6 +65,12 @@ _COMPENSATION: dict[str, Mark] = {
     Compensation.WAIVED: Mark("quiet", "⊘", _("It stays as it is: a person said so, or the step itself.")),
 }
 
+_WAITING: dict[str, Any] = {
+    WaitingFor.PERSON: _("Goes on when somebody acts; the run below it, or an approval, says on what."),
+    WaitingFor.EVENT: _("Goes on when something outside tells, which nobody here can hurry."),
+    WaitingFor.TIME: _("Goes on by itself: a delay ends then, or a step is tried again."),
+}
+
 
 def run_badge(run: Run) -> SafeString:
     """Return the run's status, and beside it what it waits for."""
@@ -72,7 +78,8 @@ def run_badge(run: Run) -> SafeString:
     if not run.waiting_for or run.status == RunStatus.ATTENTION:
         return badge
     waits = gettext("waits for %(what)s") % {"what": WaitingFor(run.waiting_for).label}
-    return format_html('{} <span class="flowstate-waits">{}</span>', badge, waits)
+    meaning = _WAITING[run.waiting_for]
+    return format_html('{} <span class="flowstate-waits" title="{}">{}</span>', badge, meaning, waits)
 
 
 def step_mark(row: StepRun) -> Mark:
@@ -126,6 +133,27 @@ def moment(at: datetime) -> str:
     return f"{date_format(local, 'SHORT_DATE_FORMAT')} {date_format(local, 'H:i:s')}"
 
 
+def age(at: datetime) -> SafeString:
+    """Return how long ago a moment was; the moment itself on hover."""
+    ago = gettext("%(duration)s ago") % {"duration": _largest_unit((host_now() - at).total_seconds())}
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), moment(at), ago)
+
+
+def attempts(count: int, failures: int, lost: int) -> str:
+    """Return how many attempts there were, and how many of them failed or were lost; empty without any."""
+    if not count:
+        return ""
+    told = troubles(failures, lost)
+    return f"{count} ({told})" if told else str(count)
+
+
+def troubles(failures: int, lost: int) -> str:
+    """Return how many attempts failed, and how many lost their worker; empty where none did."""
+    failed = gettext("%(count)d failed") % {"count": failures} if failures else ""
+    vanished = gettext("%(count)d lost") % {"count": lost} if lost else ""
+    return ", ".join(filter(None, (failed, vanished)))
+
+
 def run_duration(run: Run) -> str:
     """Return how long the run took, or has taken so far."""
     if run.duration is not None:
@@ -137,6 +165,17 @@ def run_duration(run: Run) -> str:
 def between(start: datetime | None, end: datetime | None) -> str:
     """Return the time from start to end; empty where one of them is missing."""
     return "" if start is None or end is None else duration((end - start).total_seconds())
+
+
+def _largest_unit(seconds: float) -> str:
+    minutes, hours, days = (int(seconds // unit) for unit in (60, 3600, 86400))
+    if days:
+        return gettext("%d d") % days
+    if hours:
+        return gettext("%d h") % hours
+    if minutes:
+        return gettext("%d min") % minutes
+    return gettext("%d s") % max(seconds, 1)
 
 
 def duration(seconds: float) -> str:

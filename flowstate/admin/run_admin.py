@@ -11,16 +11,19 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.functional import SimpleLazyObject
 from django.utils.html import format_html
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from flowstate.actions.registry import all_actions
-from flowstate.admin import display, links, live, run_page
+from flowstate.admin import bulk_page, display, links, live, run_page
 from flowstate.admin.operation_page import Operation, operate
 from flowstate.admin.operations import OPERATIONS, offered
-from flowstate.admin.run_list import ActionFilter, CappedPaginator, RunChangeList
+from flowstate.admin.run_list import FILTERS, CappedPaginator, RunChangeList, found, numbers_of
 from flowstate.admin.views import own_view
+from flowstate.engine.operate.authority import may_resolve
 from flowstate.models import Run
 
 if TYPE_CHECKING:
@@ -48,20 +51,21 @@ class RunAdmin(RunModelAdmin):
         "steps_settled",
         "entity",
         "who",
-        "started",
-        "took",
+        "age",
     )
-    list_filter = ("status", ActionFilter, "started_at")
+    list_filter = FILTERS
     list_per_page = 50
     list_max_show_all = 0
-    search_fields = ("=object_id", "id__iendswith", "workflow", "action")
-    search_help_text = _("Search by run (its id or the end of it), key of the row, action or workflow.")
+    search_fields = ("id",)  # `found` says what is looked at
+    search_help_text = _(
+        "Search by run (its id or the end of it), key of a step, key of the row, action, workflow or user."
+    )
     ordering = ("-id",)
     sortable_by = ()
     paginator = CappedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    actions = None
+    actions = ("bulk_retry", "bulk_cancel", "bulk_waive")
 
     # --- who may what --------------------------------------------------------------------------
 
@@ -103,8 +107,9 @@ class RunAdmin(RunModelAdmin):
             )
             for operation in OPERATIONS
         ]
+        bulk = path("bulk/<str:name>/", own_view(self.admin_site, self._bulk), name="flowstate_run_bulk")
         state = path("<uuid:run_id>/live/", own_view(self.admin_site, self._live), name="flowstate_run_live")
-        return [*own, state, *super().get_urls()]
+        return [*own, bulk, state, *super().get_urls()]
 
     def change_view(
         self,
@@ -162,14 +167,49 @@ class RunAdmin(RunModelAdmin):
             raise Http404(object_id)
         return run
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the list, below the numbers of the runs that this user may see."""
+        numbers = SimpleLazyObject(
+            partial(numbers_of, self.admin_site, request)
+        )  # counted when they are shown
+        context = {"title": capfirst(self.opts.verbose_name_plural), "flowstate_numbers": numbers}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Run], search_term: str
     ) -> tuple[QuerySet[Run], bool]:
-        """Return the run of that id, by its key; for anything else what the columns hold."""
-        try:
-            return queryset.filter(pk=UUID(search_term.strip())), False
-        except ValueError:
-            return super().get_search_results(request, queryset, search_term)
+        """Return the runs that fit the term."""
+        term = search_term.strip()
+        return (found(request, queryset, term) if term else queryset), False
+
+    # --- several at once -----------------------------------------------------------------------
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what this user may do with several runs; whether with each of them is asked for each."""
+        actions: dict[str, Any] = super().get_actions(request)
+        if not may_resolve(request.user):
+            actions.pop("bulk_waive", None)
+        return actions
+
+    @admin.action(description=_("Retry selected runs"))
+    def bulk_retry(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
+        """Ask whether to retry the selected runs."""
+        return bulk_page.ask_for(self, "retry", request, queryset)
+
+    @admin.action(description=_("Cancel selected runs"))
+    def bulk_cancel(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
+        """Ask whether to cancel the selected runs."""
+        return bulk_page.ask_for(self, "cancel", request, queryset)
+
+    @admin.action(description=_("Waive what could not be undone of selected runs"))
+    def bulk_waive(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
+        """Ask why to leave as it is what could not be undone of the selected runs."""
+        return bulk_page.ask_for(self, "waive", request, queryset)
+
+    def _bulk(self, request: HttpRequest, name: str) -> HttpResponse:
+        return bulk_page.respond(self, name, request)
 
     # --- columns -------------------------------------------------------------------------------
 
@@ -194,8 +234,14 @@ class RunAdmin(RunModelAdmin):
 
     @admin.display(description=_("progress"))
     def steps_settled(self, run: Run) -> SafeString:
-        """Return the progress as a bar."""
-        return display.progress_bar(run)
+        """Return the progress as a bar, and below it what went wrong on the way."""
+        rows = run.steps
+        failed, lost = sum(row.failures for row in rows), sum(row.lost for row in rows)
+        if not failed and not lost:
+            return display.progress_bar(run)
+        tried = display.attempts(sum(row.attempt for row in rows), failed, lost)
+        text = gettext("attempts: %(count)s") % {"count": tried}
+        return format_html('{}<br><span class="quiet">{}</span>', display.progress_bar(run), text)
 
     @admin.display(description=_("row"))
     def entity(self, run: Run) -> str:
@@ -205,16 +251,16 @@ class RunAdmin(RunModelAdmin):
         return format_html('<a href="{}">{}</a>', url, name) if url else name
 
     @admin.display(description=_("who"))
-    def who(self, run: Run) -> str:
-        """Return who asked for it, as they were called then."""
-        return run.requested_by_label
+    def who(self, run: Run) -> SafeString | str:
+        """Return who asked for it, as they were called then, and the way to all that they asked for."""
+        if run.requested_by_id is None:
+            return run.requested_by_label
+        return format_html('<a href="?user={}">{}</a>', run.requested_by_id, run.requested_by_label)
 
     @admin.display(description=_("started"))
-    def started(self, run: Run) -> str:
-        """Return when, to the second."""
-        return display.moment(run.started_at)
-
-    @admin.display(description=_("duration"))
-    def took(self, run: Run) -> str:
-        """Return how long it took, or has taken so far."""
-        return display.run_duration(run)
+    def age(self, run: Run) -> SafeString:
+        """Return how long ago it began, and how long it took if it has ended."""
+        if run.duration is None:
+            return display.age(run.started_at)
+        took = gettext("took %(duration)s") % {"duration": display.run_duration(run)}
+        return format_html('{}<br><span class="quiet">{}</span>', display.age(run.started_at), took)

@@ -138,8 +138,8 @@ def _step(site: AdminSite, run: Run, row: StepRun, discretion: Discretion, celer
         row=row,
         badge=display.step_badge(row),
         undo_badge=display.compensation_badge(row) if _has_undoing(run, row) else None,
-        attempts=_attempts(row),
-        undo_troubles=_troubles(row.compensation_failures, row.compensation_lost),
+        attempts=display.attempts(row.attempt, row.failures, row.lost),
+        undo_troubles=display.troubles(row.compensation_failures, row.compensation_lost),
         duration=display.between(row.started_at, row.ended_at),
         undo_duration=display.between(row.compensation_started_at, row.compensation_ended_at),
         error=_error(row.error),
@@ -161,19 +161,6 @@ def _has_undoing(run: Run, row: StepRun) -> bool:
         return row.compensation != Compensation.NONE
     # From the start every step says whether it could be undone. It will be only if it was done, in a live run.
     return not run.finished and row.status in {StepStatus.DONE, StepStatus.UNKNOWN}
-
-
-def _attempts(row: StepRun) -> str:
-    if not row.attempt:
-        return ""
-    troubles = _troubles(row.failures, row.lost)
-    return f"{row.attempt} ({troubles})" if troubles else str(row.attempt)
-
-
-def _troubles(failures: int, lost: int) -> str:
-    failed = gettext("%(count)d failed") % {"count": failures} if failures else ""
-    vanished = gettext("%(count)d lost") % {"count": lost} if lost else ""
-    return ", ".join(filter(None, (failed, vanished)))
 
 
 def _error(error: dict[str, Any] | None) -> ErrorText | None:

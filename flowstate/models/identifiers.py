@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import uuid
+from datetime import datetime
 
 _NANOSECONDS = 1_000_000
 
@@ -21,3 +22,9 @@ def new_run_id() -> uuid.UUID:
     value |= 0x7 << 76 | fraction << 64
     value |= 0b10 << 62 | secrets.randbits(62)
     return uuid.UUID(int=value)
+
+
+def first_run_id(moment: datetime) -> uuid.UUID:
+    """Return a key that sorts before those of all runs made from this moment on."""
+    milliseconds = max(0, int(moment.timestamp() * 1000))
+    return uuid.UUID(int=(milliseconds & ((1 << 48) - 1)) << 80)

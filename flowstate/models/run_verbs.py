@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
-from django.db.models import Exists, OuterRef, Prefetch, Q
+from django.db.models import OuterRef, Prefetch, Q, Subquery
 
 from flowstate.actions.registry import all_actions
 from flowstate.actions.system import SYSTEM
@@ -42,8 +42,13 @@ class RunQuerySet(models.QuerySet["Run"]):
         person = Q(child__waiting_for=WaitingFor.PERSON) | Q(undone_by__waiting_for=WaitingFor.PERSON)
         below = steps._base_manager.filter(person, run=OuterRef("pk"), kind="workflow")
         left = steps._base_manager.filter(run=OuterRef("pk"), status=StepStatus.READY).exclude(reason="")
-        waits = Q(Exists(below) | Exists(left), status__in=LIVE, waiting_for=WaitingFor.PERSON)
-        return self.filter(Q(status=RunStatus.ATTENTION) | waits)
+        # Scalar subqueries: PostgreSQL would answer an EXISTS below an OR by hashing the whole table of steps.
+        # And only a live run has a wake-up, by whose index these are found.
+        rows = self.alias(
+            below=Subquery(below.values("pk")[:1]), left=Subquery(left.values("pk")[:1])
+        ).filter(wake_at__isnull=False)
+        person = Q(below__isnull=False) | Q(left__isnull=False)
+        return rows.filter(Q(status=RunStatus.ATTENTION) | Q(person, waiting_for=WaitingFor.PERSON))
 
     def due(self) -> Self:
         """Return the runs that somebody should look at now, the longest waiting first."""
