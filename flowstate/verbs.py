@@ -42,11 +42,18 @@ def cancel(run: Run, *, user: Any, reason: str = "") -> None:
     engine_cancel(run, user=user, reason=reason)
 
 
-def retry(run: Run, *, user: Any) -> Run:
+def retry(run: Run, *, user: Any, from_step: str | None = None) -> Run:
     """Go on with a run that needs a person or ended badly; see `flowstate.engine.operate.verbs.retry`."""
     from flowstate.engine.operate.verbs import retry as engine_retry  # late: the engine sits above
 
-    return engine_retry(run, user=user)
+    return engine_retry(run, user=user, from_step=from_step)
+
+
+def resume(run: Run, *, user: Any) -> None:
+    """Have a run go on now; see `flowstate.engine.operate.resume.resume`."""
+    from flowstate.engine.operate.resume import resume as engine_resume  # late: the engine sits above
+
+    engine_resume(run, user=user)
 
 
 def waive(run: Run, *, user: Any, step: str, reason: str) -> None:

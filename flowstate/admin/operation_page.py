@@ -58,6 +58,8 @@ class Operation:
     """The steps of which it does one; none where it is about the whole run."""
     reason: Literal["none", "optional", "required"] = "none"
     dangerous: bool = False
+    submit: _StrPromise | str = ""
+    """What the button that does it begins with, where the label does not read well before its object."""
 
 
 def operate(
@@ -96,6 +98,7 @@ def _ask(
         "badge": display.run_badge(run),
         "entity": run_page.entity_name(site, request, run),
         "operation": operation,
+        "verb": operation.submit or operation.label,
         "fits": fits,
         "question": operation.question(run),
         "problem": problem,

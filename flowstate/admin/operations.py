@@ -1,7 +1,8 @@
-"""What a person can do with a run as a whole: cancel it, retry it. The engine decides."""
+"""What a person can do with a run as a whole: cancel it, resume it, retry it. The engine decides."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.http import HttpRequest
@@ -11,8 +12,13 @@ from django.utils.translation import gettext_lazy as _
 from flowstate.admin.operation_page import Given, Operation
 from flowstate.admin.reports import report, report_undone
 from flowstate.admin.resolutions import FORCE, WAIVE, failed_steps, needs_attention
+from flowstate.engine.operate.again import restart_points
 from flowstate.engine.operate.authority import may_operate
 from flowstate.models import Compensation, Run, RunStatus, StepRun, StepStatus
+from flowstate.models.clock import host_now
+
+SLACK = 10.0
+"""Seconds for which a run may be due before a person may call a worker: one is probably on its way."""
 
 
 def offered(run: Run, user: Any) -> list[Operation]:
@@ -48,7 +54,7 @@ def _cancel(run: Run, given: Given) -> Run:
     return run.cancel(given.user, given.reason)
 
 
-def _report_cancel(request: HttpRequest, run: Run, _given: Given, _before: str) -> None:
+def _report(request: HttpRequest, run: Run, _given: Given, _before: str) -> None:
     report(request, run)
 
 
@@ -91,6 +97,65 @@ def _report_retry(request: HttpRequest, run: Run, _given: Given, before: str) ->
         report(request, run)
 
 
+# --- retry from a step ---------------------------------------------------------------------------
+
+
+def _restartable(run: Run) -> bool:
+    return not needs_attention(run) and _retryable(run) and bool(restart_points(run))
+
+
+def _ask_retry_from(run: Run) -> str:
+    if not _restartable(run):
+        return gettext(
+            "It cannot be retried from a step: it goes on, ended well, was retried already, or what its steps did stands."
+        )
+    return gettext(
+        "A new run does the step and all that depend on it again, though they are done. It takes over the other "
+        "steps that are done and were not undone."
+    )
+
+
+def _points(run: Run) -> list[str]:
+    return restart_points(run) if _restartable(run) else []
+
+
+def _retry_from(run: Run, given: Given) -> Run:
+    return run.retry(given.user, from_step=given.step)
+
+
+# --- resume --------------------------------------------------------------------------------------
+
+
+def _resumable(run: Run) -> bool:
+    """Return whether it waits for its next attempt, or is due and nobody looks at it."""
+    if run.status not in {RunStatus.RUNNING, RunStatus.COMPENSATING}:
+        return False
+    overdue = run.wake_at is not None and run.wake_at <= host_now() - timedelta(seconds=SLACK)
+    return overdue or bool(_attempts_to_come(run))
+
+
+def _attempts_to_come(run: Run) -> list[str]:
+    now = host_now()
+    return [
+        row.name
+        for row in run.steps
+        if row.wake_at is not None and row.wake_at > now and row.status != StepStatus.WAITING
+    ]
+
+
+def _ask_resume(run: Run) -> str:
+    if not _resumable(run):
+        return gettext("There is nothing to resume: it waits for nothing that could begin now.")
+    return gettext(
+        "Attempts that wait for their moment begin now, and workers are told to look at the run. A delay, an event or "
+        "a person is waited for all the same."
+    )
+
+
+def _resume(run: Run, given: Given) -> Run:
+    return run.resume(given.user)
+
+
 OPERATIONS = (
     Operation(
         name="cancel",
@@ -102,7 +167,7 @@ OPERATIONS = (
         affected_title=_("What will be undone, in this order"),
         undoes=_cancellable,
         perform=_cancel,
-        report=_report_cancel,
+        report=_report,
         reason="optional",
         dangerous=True,
     ),
@@ -117,6 +182,34 @@ OPERATIONS = (
         undoes=needs_attention,
         perform=_retry,
         report=_report_retry,
+    ),
+    Operation(
+        name="retry-from",
+        label=_("Retry from a step"),
+        submit=_("Retry from"),
+        may=may_operate,
+        fits=_restartable,
+        question=_ask_retry_from,
+        affected=_points,
+        affected_title=_("Where it can begin again"),
+        undoes=lambda _run: False,
+        perform=_retry_from,
+        report=_report_retry,
+        steps=_points,
+        dangerous=True,
+    ),
+    Operation(
+        name="resume",
+        label=_("Resume now"),
+        submit=_("Resume"),
+        may=may_operate,
+        fits=_resumable,
+        question=_ask_resume,
+        affected=_attempts_to_come,
+        affected_title=_("What begins now"),
+        undoes=lambda _run: False,
+        perform=_resume,
+        report=_report,
     ),
     FORCE,
     WAIVE,

@@ -306,12 +306,21 @@ class Run(models.Model):
         verbs.cancel(self, user=user, reason=reason)
         return self.refresh()
 
-    def retry(self, user: Any) -> Run:
+    def retry(self, user: Any, from_step: str | None = None) -> Run:
         """Go on: the failed compensations of a run in attention, else in a new run that is returned.
 
-        Raises `RunConflict` when there is nothing to retry.
+        With `from_step`, the new run does that step and all after it again, and takes over only the others. Raises
+        `RunConflict` when there is nothing to retry, and when what such a step did stands and could be undone.
         """
-        return verbs.retry(self, user=user)
+        return verbs.retry(self, user=user, from_step=from_step)
+
+    def resume(self, user: Any) -> Self:
+        """Let attempts that wait for their moment begin now, have workers look at the run, and return it.
+
+        Raises `RunConflict` for a run that has ended or needs a person.
+        """
+        verbs.resume(self, user=user)
+        return self.refresh()
 
     def waive(self, user: Any, step: str, reason: str) -> Self:
         """Leave a step as it is whose undoing failed, for this reason; return the run, which ends after the last.
@@ -342,9 +351,13 @@ class Run(models.Model):
         """Do as `cancel`, from asynchronous code."""
         return await sync_to_async(self.cancel)(user, reason)
 
-    async def aretry(self, user: Any) -> Run:
+    async def aretry(self, user: Any, from_step: str | None = None) -> Run:
         """Do as `retry`, from asynchronous code."""
-        return await sync_to_async(self.retry)(user)
+        return await sync_to_async(self.retry)(user, from_step)
+
+    async def aresume(self, user: Any) -> Self:
+        """Do as `resume`, from asynchronous code."""
+        return await sync_to_async(self.resume)(user)
 
     async def awaive(self, user: Any, step: str, reason: str) -> Self:
         """Do as `waive`, from asynchronous code."""

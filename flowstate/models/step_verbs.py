@@ -17,7 +17,7 @@ from flowstate.models.function_verbs import FunctionVerbs
 from flowstate.models.next_run import due_run_ids, steps_of_next_run
 from flowstate.models.processes import own_name
 from flowstate.models.statements import Move, insert, move, move_both
-from flowstate.models.statuses import UNSTARTED, RunStatus, StepStatus
+from flowstate.models.statuses import UNSTARTED, Compensation, RunStatus, StepStatus
 from flowstate.models.wait_verbs import WaitVerbs
 
 if TYPE_CHECKING:
@@ -146,6 +146,13 @@ class StepRunQuerySet(BranchVerbs, CompensationVerbs, FunctionVerbs, WaitVerbs, 
             wake_at=DbNow(delay),
             uncertain=uncertain,
         )
+
+    def make_due(self, run_id: UUID) -> int:
+        """Let the attempts and undoings of a run that wait for their moment begin now; return how many."""
+        again = Q(status=StepStatus.READY)
+        back = Q(status__in=(StepStatus.DONE, StepStatus.UNKNOWN), compensation=Compensation.PENDING)
+        later = self.filter(again | back, run_id=run_id, wake_at__gt=DbNow())
+        return later.update(wake_at=DbNow())
 
     def lose_lease(self, pk: int, *, attempt: int) -> bool:
         """Take a step away from a claimant whose lease is over; an outside effect may have happened."""

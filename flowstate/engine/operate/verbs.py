@@ -51,8 +51,8 @@ def cancel(run: Run, *, user: Any, reason: str = "") -> None:
     drive(execution, in_transaction(execution, work))
 
 
-def retry(run: Run, *, user: Any) -> Run:
-    """Have a run go on and return the run that does.
+def retry(run: Run, *, user: Any, from_step: str | None = None) -> Run:
+    """Have a run go on and return the run that does; with `from_step`, which is for ended ones, from there on.
 
     In attention: its failed compensations are tried again, in this process, and the run itself is returned.
     Ended badly: a new run takes over what is done and not undone, and is worked on in this process as by
@@ -61,7 +61,7 @@ def retry(run: Run, *, user: Any) -> Run:
     """
     require_user(user, run, "retried")
     execution = load(run.pk, using=router.db_for_write(Run))
-    if execution.run.status == RunStatus.ATTENTION:
+    if execution.run.status == RunStatus.ATTENTION and from_step is None:
         drive(execution, in_transaction(execution, lambda: _undo_again(execution, user)))
         return run.refresh()
     if execution.run.finished and execution.run.parent_id is not None:
@@ -69,7 +69,7 @@ def retry(run: Run, *, user: Any) -> Run:
         raise cannot(execution.run, "retried", rule)
     if not execution.run.finished or execution.run.success:
         raise cannot(execution.run, "retried", "Only one that needs attention or ended badly can be.")
-    return continuation_of(execution, user)
+    return continuation_of(execution, user, from_step)
 
 
 def require_user(user: Any, run: Run, verb: str) -> None:
