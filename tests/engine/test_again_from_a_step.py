@@ -14,6 +14,7 @@ from flowstate.engine.operate.again import restart_points
 from flowstate.models import Run, StepRun
 from flowstate.testing import carry_due
 from tests.kiosk import returns
+from tests.kiosk.functions import buy
 from tests.kiosk.models import Entry
 from tests.kiosk.returns import Chain, Keep, WithinLater, diary
 
@@ -97,6 +98,16 @@ def test_after_everything_was_undone_an_effect_without_undo_is_repeated_only_if_
 def test_a_step_that_is_not_there_is_refused(kept: Run) -> None:
     with pytest.raises(RunConflict, match="has no step 'nothing': it has pay, book, tell, last"):
         kept.retry(SYSTEM, from_step="nothing")
+
+
+def test_of_a_function_nobody_knows_what_follows_from_a_step() -> None:
+    returns.errors["ship"] = [OSError("no")]
+    run = buy.run(user=SYSTEM)
+
+    with pytest.raises(RunConflict, match="only the function knows"):
+        run.retry(SYSTEM, from_step="pack")
+
+    assert restart_points(run) == []
 
 
 def test_a_run_in_attention_is_first_settled(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flowstate.models import Compensation, StepStatus
 from flowstate.workflows.graph import ancestors
+from flowstate.workflows.steps import Kind
 
 if TYPE_CHECKING:
     from flowstate.models import Run, StepRun
@@ -22,6 +23,11 @@ def again_from(rows: Rows, step: str) -> frozenset[str]:
     return frozenset(name for name in rows if name == step or step in ancestors(needs, name))
 
 
+def asks_for_its_steps(rows: Rows) -> bool:
+    """Return whether the steps are those of a function: what follows from one of them, only it knows."""
+    return any(row.kind == Kind.FUNCTION for row in rows.values())
+
+
 def standing(rows: Rows, names: Iterable[str]) -> list[str]:
     """Return those of the steps that are done, could be undone, and were not.
 
@@ -35,6 +41,8 @@ def standing(rows: Rows, names: Iterable[str]) -> list[str]:
 def restart_points(run: Run) -> list[str]:
     """Return the steps from which the run can be done again; not where a retry does so anyway."""
     rows = {row.name: row for row in run.steps}
+    if asks_for_its_steps(rows):
+        return []
     return [name for name in rows if _makes_a_difference(rows, again_from(rows, name))]
 
 

@@ -15,7 +15,7 @@ from flowstate.engine.functions.again import asked_before
 from flowstate.engine.keys import exclusive_hash
 from flowstate.engine.look.run import Next, lock_run, look
 from flowstate.engine.new_run import default_lease, label_of, new_rows, new_run, open_for_workers
-from flowstate.engine.operate.again import again_from, standing
+from flowstate.engine.operate.again import again_from, asks_for_its_steps, standing
 from flowstate.engine.operate.authority import may_operate_all
 from flowstate.engine.start.atomic import open_as_running, run_atomic
 from flowstate.exceptions import AlreadyRunning, RunConflict
@@ -89,6 +89,12 @@ def _again(old: Execution, step: str) -> frozenset[str]:
     if step not in old.rows:
         message = f"Run {old.run.pk} ({old.run.label}) has no step {step!r}: it has {', '.join(old.rows)}."
         raise RunConflict(message)
+    if asks_for_its_steps(old.rows):
+        message = (
+            f"Run {old.run.pk} ({old.run.label}) cannot be retried from step {step}: what follows from it, only the "
+            "function knows. Retry the run as a whole."
+        )
+        raise RunConflict(message)
     again = again_from(old.rows, step)
     stands = standing(old.rows, [name for name in old.rows if name in again])
     if stands:
@@ -143,9 +149,8 @@ def _inherit(row: StepRun, before: StepRun, *, again: bool) -> None:
     """Let a step of the new run stand where the old run's effect still stands."""
     if before.compensation == Compensation.DONE:
         return  # undone: it runs again, under the new run's key
-    if (
-        before.status == StepStatus.DONE and row.kind != Kind.FIRST and not again
-    ):  # a race is decided anew, by who is done
+    # A race is decided anew, by who is done.
+    if before.status == StepStatus.DONE and row.kind != Kind.FIRST and not again:
         row.reflect(**{name: getattr(before, name) for name in _TAKEN_OVER})
         row.reflect(compensation=before.compensation)
     elif before.status == StepStatus.UNKNOWN:
