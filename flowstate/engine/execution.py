@@ -134,6 +134,10 @@ class Execution:
             return None
         return self.rows[successor]
 
+    def rows_of(self, kind: Kind) -> list[StepRun]:
+        """Return the steps of one kind."""
+        return [row for row in self.rows.values() if row.kind == kind]
+
     @property
     def has_races(self) -> bool:
         """Whether steps may be undone while the run goes on: those that lost a race."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Case, Value, When
+from django.db.models import Case, Q, Value, When
 
 from flowstate.models.clock import DbNow, host_now
 from flowstate.models.statuses import UNSTARTED, StepStatus
@@ -32,8 +32,11 @@ class BranchVerbs(Steps):
         return blocked.update(status=StepStatus.READY, wake_at=DbNow()) == 1
 
     def block_again(self, pks: Collection[int]) -> int:
-        """Let no ready step of these be claimed that nobody has claimed yet; return how many there were."""
-        ready = self.filter(pk__in=pks, status=StepStatus.READY, attempt=0)
+        """Let no ready step of these be claimed that nobody has claimed yet; return how many there were.
+
+        A function was claimed for what it asked before.
+        """
+        ready = self.filter(Q(attempt=0) | Q(kind="function"), pk__in=pks, status=StepStatus.READY)
         return ready.update(status=StepStatus.BLOCKED, wake_at=None)
 
     def leave_out(self, pks: Collection[int], *, reason: str) -> int:

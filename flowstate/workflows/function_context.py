@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Generic, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypedDict, TypeVar
 
 from flowstate.exceptions import DeclarationInvalid
+from flowstate.workflows.approvals import ApprovalStep, Approvers, OnExpiry, OnReject
 from flowstate.workflows.compensations import Compensation
 from flowstate.workflows.context import Call, Context, Entity, Source
 from flowstate.workflows.functions import refuse_wrong_arity
 from flowstate.workflows.policies import Duration, Retry, refuse_unknown
+from flowstate.workflows.shown import Show
 from flowstate.workflows.step_options import Undo, checked_name, option_names
 from flowstate.workflows.steps import Kind, Step
 from flowstate.workflows.waits import DelayStep
@@ -58,9 +60,33 @@ class Branch(Generic[Result_co]):
     def declared(self) -> Step[Any]:
         """Return the step. Raises DeclarationInvalid for what cannot work."""
         if self.kind is Kind.DELAY:
-            name = checked_name(self.name, "ctx.sleep")
+            name = _checked_own_name(self.name)
             return DelayStep(self.fn).bound(name, (), {}, None)
+        if self.kind is Kind.APPROVAL:
+            return _asked_approval(self.name, self.options)
         return _asked_step(self.name, self.fn, self.args, self.options)
+
+
+class ApprovalAskOptions(TypedDict, total=False):
+    """What an approval takes that a function asks for, as `ApprovalStep` does."""
+
+    approvers: Approvers | None
+    approver_users: Callable[[Any], Any] | None
+    quorum: int | Literal["all"]
+    four_eyes: bool
+    show: Show
+    form: type[Any] | None
+    expires: Duration | None
+    on_expiry: OnExpiry
+    escalate_to: Approvers | None
+    reminders: Iterable[Duration]
+    on_reject: OnReject
+    recheck: bool
+    ask_again: bool
+    optional: bool
+    default: Any
+    raises: Iterable[type[Exception]]
+    sensitive: bool | Iterable[str]
 
 
 Ask = Callable[[Sequence[Branch[Any]]], list[Any]]
@@ -116,6 +142,15 @@ class FunctionContext(Context[Entity]):
         moment: Any = (lambda _ctx: duration) if isinstance(duration, datetime) else duration
         self._ask((Branch(name or default, moment, (), {}, Kind.DELAY),))
 
+    def approval(self, name: str, **options: Unpack[ApprovalAskOptions]) -> dict[str, Any]:
+        """Wait until people have decided, and return what they did; `options` are those of `ApprovalStep`.
+
+        A rejection fails the step, and so the run, unless `on_reject="continue"`: then look at `approved`.
+        """
+        [decision] = self._ask((Branch(name, None, (), options, Kind.APPROVAL),))
+        found: dict[str, Any] = decision
+        return found
+
 
 class _WithArguments:
     """A function of a step with the arguments that it was asked for with, after the context."""
@@ -130,6 +165,19 @@ class _WithArguments:
         return self.fn(ctx, *self.args)
 
 
+def _asked_approval(name: str, options: Any) -> Step[Any]:
+    refuse_unknown(f"The approval {name!r}", options, option_names(ApprovalAskOptions))
+    checked = _checked_own_name(name)
+    return ApprovalStep(name=checked, **options).bound(checked, (), {}, None)
+
+
+def _checked_own_name(name: str) -> str:
+    if name == FUNCTION:
+        message = f"The step {name!r} cannot have this name: it is that of the function itself."
+        raise DeclarationInvalid(message)
+    return checked_name(name, f"The step {name!r}")
+
+
 def _asked_step(name: str, fn: Callable[..., Any], args: Sequence[Any], options: Any) -> Step[Any]:
     """Return a step as it is asked for. Raises DeclarationInvalid for what cannot work."""
     given: object = fn
@@ -139,9 +187,7 @@ def _asked_step(name: str, fn: Callable[..., Any], args: Sequence[Any], options:
         )
         raise DeclarationInvalid(message)
     what = f"The step {name!r}"
-    if name == FUNCTION:
-        message = f"{what} cannot have this name: it is that of the function itself."
-        raise DeclarationInvalid(message)
+    _checked_own_name(name)
     refuse_unknown(what, options, option_names(AskOptions))
     undo = options.get("compensate")
     rest = {key: given for key, given in options.items() if key != "compensate"}
@@ -151,6 +197,8 @@ def _asked_step(name: str, fn: Callable[..., Any], args: Sequence[Any], options:
 
 def refuse_wrong_calls(step: Step[Any]) -> None:
     """Raise DeclarationInvalid where a function of the step could not be called as it was asked for."""
+    if step.kind is Kind.APPROVAL:
+        step.refuse_wrong_functions("A function")
     what = f"The step {step.name!r}"
     if isinstance(step.fn, _WithArguments):
         arguments = ("ctx", *(f"argument_{number + 1}" for number in range(len(step.fn.args))))

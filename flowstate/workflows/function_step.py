@@ -59,9 +59,14 @@ class UndeclaredStep(Step[Any]):
         vars(self).update(fn=None, kind=Kind(kind))
 
     @property
+    def tells_what_came(self) -> bool:
+        """Whether it is known what the end of its wait means: that of an approval says the code."""
+        return self.kind is not Kind.APPROVAL
+
+    @property
     def waits(self) -> bool:
         """Whether it is for something outside the run to say when it is done."""
-        return self.kind is Kind.DELAY
+        return self.kind in (Kind.DELAY, Kind.APPROVAL)
 
     @property
     def derives_inverse(self) -> bool:

@@ -253,6 +253,11 @@ class Step(Generic[Result_co]):
         return False
 
     @property
+    def tells_what_came(self) -> bool:
+        """Whether it is known what the end of its wait means."""
+        return True
+
+    @property
     def writes(self) -> bool:
         """Whether it is there to change rows, as far as its kind tells."""
         return self.transactional

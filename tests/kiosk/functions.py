@@ -7,7 +7,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from flowstate import Context, FunctionContext, Retry, Workflow, WorkflowStep, workflow
+from flowstate import Context, FunctionContext, Retry, Workflow, WorkflowStep, has_perm, workflow
 from tests.kiosk.models import Entry, Sale
 from tests.kiosk.returns import called, diary
 
@@ -153,3 +153,19 @@ class Parent(Workflow):
         exclusive = None
 
     child = WorkflowStep(buy, input={"amount": 5})
+
+
+@workflow(exclusive=None)
+def consult(ctx: FunctionContext[Sale]) -> Any:
+    """Reserve, ask who has the permission, and go on with what was approved."""
+    ctx.step("reserve", do, "reserve", compensate=undo("reserve"))
+    review = ctx.approval(
+        "review",
+        approvers=has_perm("kiosk.change_sale"),
+        show=["quantity"],
+        expires=3600,
+        on_reject=turns.get("on_reject", "fail"),
+    )
+    if not review["approved"]:
+        return "left it"
+    return ctx.step("ship", do, f"ship {review['shown']['quantity']}", review["who"])

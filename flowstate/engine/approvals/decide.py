@@ -23,6 +23,7 @@ from flowstate.engine.carry.sweep import move_on
 from flowstate.engine.database.blocks import flush, in_transaction
 from flowstate.engine.do.waiting import settle_waits
 from flowstate.engine.execution import Execution
+from flowstate.engine.functions.learn import learn_what_matters
 from flowstate.engine.loading import load
 from flowstate.engine.look.run import lock_run, read_steps
 from flowstate.engine.new_run import label_of
@@ -116,6 +117,7 @@ def held(approval: Approval) -> Execution:
     """Return a hold on the approval's run that begins nothing: workers go on with it."""
     execution = load(approval.run_id, using=router.db_for_write(Run))
     execution.passive = True
+    learn_what_matters(execution)
     return execution
 
 

@@ -19,6 +19,7 @@ from flowstate.engine.approvals.people import (
     standing_in,
     votes_of,
 )
+from flowstate.engine.functions.learn import asked_elsewhere
 from flowstate.engine.loading import workflow_step
 from flowstate.models import Approval, ApprovalAudience, InboxEntry, Run
 from flowstate.workflows.approvals import ApprovalStep
@@ -114,7 +115,9 @@ def _judged(
     approvers, votes = approvers_of(approvals, using), votes_of(approvals, using)
     mine = []
     for approval in approvals:
-        step = workflow_step(approval.run, approval.step)
+        step = workflow_step(approval.run, approval.step) or asked_elsewhere(
+            approval.run_id, approval.step, using
+        )
         if not isinstance(step, ApprovalStep):
             continue  # this process does not know the code: the run's page says so
         asked = Asked(

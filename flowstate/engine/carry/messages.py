@@ -20,6 +20,7 @@ from flowstate.engine.decide import Advance, Rest, decide
 from flowstate.engine.do.waiting import look_again, something_came
 from flowstate.engine.drive import drive
 from flowstate.engine.execution import Execution
+from flowstate.engine.functions.learn import learn_what_matters
 from flowstate.engine.loading import hold
 from flowstate.engine.look.recheck import to_recheck
 from flowstate.engine.look.run import Forward, Next, lock_run, look, read_steps
@@ -218,6 +219,7 @@ def _hold(rows: list[StepRun], queue: str, using: str) -> Execution | None:
     except (WorkflowUnknown, StepUnknown) as unknown:
         logger.warning("%s The run stays as it is for a worker that knows it.", unknown)
         return None
+    learn_what_matters(execution)
     execution.carried, execution.queue = True, queue
     execution.leave_at = time.monotonic() + STAY
     return execution

@@ -19,6 +19,7 @@ from flowstate.engine.database.blocks import flush, in_transaction
 from flowstate.engine.decide import Advance, Undo, decide
 from flowstate.engine.do.waiting import match_waits, settle_waits
 from flowstate.engine.execution import Execution
+from flowstate.engine.functions.learn import learn_what_matters
 from flowstate.engine.handover import publish_run, wake_now
 from flowstate.engine.loading import load
 from flowstate.engine.look.run import lock_run, look
@@ -82,6 +83,7 @@ def take_up(run_id: UUID, using: str) -> None:
         Run.objects.using(using).raise_wake_up(run_id, lease=REPUBLISH_AFTER)
         return
     execution.passive = True
+    learn_what_matters(execution)
     match_waits(execution)
     in_transaction(execution, lambda: _look_after(execution))
     flush(execution)

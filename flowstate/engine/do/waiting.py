@@ -195,7 +195,11 @@ def settle_waits(execution: Execution) -> Next:
 
 def _come(execution: Execution) -> Iterator[tuple[StepRun, Verdict, bool]]:
     """Yield the steps for which something has come, with what, and whether it is their time."""
-    waiting = [row for row in execution.rows.values() if row.status == StepStatus.WAITING]
+    waiting = [
+        row
+        for row in execution.rows.values()
+        if row.status == StepStatus.WAITING and execution.step(row.name).tells_what_came
+    ]
     if not waiting:
         return
     arrived = {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+from uuid import UUID
+
 from flowstate.engine.calls.errors import describe
 from flowstate.engine.calls.time_limit import time_limit
 from flowstate.engine.database.blocks import LostClaim, in_transaction
@@ -10,11 +13,14 @@ from flowstate.engine.do.step import FAILURES
 from flowstate.engine.execution import Execution, timeout_of
 from flowstate.engine.functions.leave import leave
 from flowstate.engine.functions.passes import Pass, recorded_in
+from flowstate.engine.loading import load
 from flowstate.engine.look.run import Backward, Forward, Next, lock_run, look
-from flowstate.exceptions import StepInterrupted
+from flowstate.exceptions import StepInterrupted, StepUnknown, WorkflowUnknown
 from flowstate.exceptions.shapes import ShapeChanged
+from flowstate.models import Run, StepRun, StepStatus
 from flowstate.workflows.function_context import FUNCTION
-from flowstate.workflows.function_step import UndeclaredStep
+from flowstate.workflows.function_step import UndeclaredStep, is_function
+from flowstate.workflows.steps import Kind, Step
 
 
 def learn(execution: Execution) -> ShapeChanged | None:
@@ -37,6 +43,32 @@ def learn(execution: Execution) -> ShapeChanged | None:
         return called.refusal
     message = f"Run {execution.run.pk} ({execution.run.label}) is a function that came to {problem}."
     return ShapeChanged(message, "", problem)
+
+
+def learn_what_matters(execution: Execution) -> None:
+    """Learn the steps of a function, where what becomes of one that others began is said by its code.
+
+    For whoever settles steps without carrying them out. Where it is not found, the step stays as it is.
+    """
+    if any(_matters(row) and _unknown(execution, row.name) for row in execution.rows.values()):
+        learn(execution)
+
+
+def asked_elsewhere(run_id: UUID, name: str, using: str) -> Step[Any] | None:
+    """Return a step as the function of a run asks for it; None where it is not found."""
+    try:
+        execution = load(run_id, using=using)
+    except (Run.DoesNotExist, StepUnknown, WorkflowUnknown):
+        return None
+    if is_function(execution.workflow):
+        learn(execution)
+    return execution.learned.get(name)
+
+
+def _matters(row: StepRun) -> bool:
+    if row.kind == Kind.APPROVAL:
+        return row.status in (StepStatus.WAITING, StepStatus.DONE)
+    return row.optional and row.status == StepStatus.RUNNING
 
 
 def misfit(execution: Execution) -> ShapeChanged | None:

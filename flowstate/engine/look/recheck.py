@@ -46,8 +46,10 @@ def _is_to_hold(execution: Execution, approval: StepRun) -> bool:
         return False
     if approval.status != StepStatus.DONE or not (approval.result_json or {}).get("approved"):
         return False
-    followers = execution.followers_of(approval.name)
-    return not any(execution.rows[name].attempt for name in followers)
+    followers = [execution.rows[name] for name in execution.followers_of(approval.name)]
+    if execution.rows_of(Kind.FUNCTION):  # it was told of the approval once it has asked for what comes next
+        return all(row.kind == Kind.FUNCTION for row in followers)
+    return not any(row.attempt for row in followers)
 
 
 def _reopened(execution: Execution, row: StepRun) -> bool:
