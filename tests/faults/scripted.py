@@ -93,6 +93,14 @@ class Inside(Workflow):
         within("give", ctx)
 
 
+class Hasty(Workflow):
+    """Takes stock, and has little time for that."""
+
+    @step(transactional=True, timeout=0.5)
+    def take(self, ctx: Context[Sale]) -> None:
+        Product.objects.filter(pk=ctx.entity.product_id).update(stock=F("stock") - ctx.entity.quantity)
+
+
 class Both(Workflow):
     """Locks two rows, one after the other."""
 

@@ -13,17 +13,19 @@ from django.db.models import F
 from flowstate import SYSTEM
 from flowstate.engine.carry.messages import carry_run, carry_step
 from flowstate.engine.carry.sweep import sweep
+from flowstate.engine.database import blocks
 from flowstate.models import Run, StepRun
 from flowstate.models.clock import shift_clock
-from tests.faults import ledger, post
+from tests.faults import journeys, ledger, post
 from tests.faults.afterwards import QUANTITY, STOCK, broken, recover_all
 from tests.faults.crowd import MOST_SECONDS, at_once, elsewhere, wait_for
-from tests.faults.journeys import InOne, Journey, action_on
+from tests.faults.journeys import Doomed, InOne, Journey, action_on
 from tests.faults.plug import Plug, in_child, killed
 from tests.faults.scripted import (
     WITHIN,
     Both,
     Four,
+    Hasty,
     Inside,
     InsideDoomed,
     LastInside,
@@ -178,16 +180,21 @@ def test_a_connection_that_is_lost_in_the_middle_of_undoing_costs_nothing() -> N
     assert broken() == []
 
 
-@on_a_server
-def test_who_waits_too_long_for_a_lock_lets_go_and_tries_again() -> None:
-    """Matrix row 24; I29."""
-    sale = a_sale()
-    run = action_on(sale, Inside).enqueue(user=SYSTEM)
+def be_impatient() -> None:
+    """Have this session wait for a lock no longer than the database can be told to."""
     setting = (
         "lock_timeout = '100ms'" if connection.vendor == "postgresql" else "innodb_lock_wait_timeout = 1"
     )
     with connection.cursor() as cursor:
         cursor.execute(f"SET SESSION {setting}")
+
+
+@on_a_server
+def test_who_waits_too_long_for_a_lock_lets_go_and_tries_again() -> None:
+    """Matrix row 24; I25, I29: and no failure is counted."""
+    sale = a_sale()
+    run = action_on(sale, Inside).enqueue(user=SYSTEM)
+    be_impatient()
     held = Holder(sale.product_id)
 
     WITHIN["read"] = [lambda ctx: held.take(), lambda ctx: held.let_go()]
@@ -195,7 +202,51 @@ def test_who_waits_too_long_for_a_lock_lets_go_and_tries_again() -> None:
     connection.close()
 
     assert run.refresh().success
+    assert run.step_runs.get().failures == 0
     assert Product.objects.get().stock == STOCK - QUANTITY
+    assert broken() == []
+
+
+@on_a_server
+def test_an_attempt_waits_for_locks_no_longer_than_its_timeout() -> None:
+    """Matrix row 24: its lease is no longer either, so others would take it for dead and do the same."""
+    sale = a_sale()
+    run = action_on(sale, Hasty).enqueue(user=SYSTEM)
+    be_impatient()
+    held = Holder(sale.product_id)
+    held.take()
+
+    carry(run)
+    connection.close()
+    held.let_go()
+
+    assert run.refresh().status == "failed"
+    assert (run.error or {})["class"] == "flowstate.exceptions.StepTimeout"
+    assert Product.objects.get().stock == STOCK
+    assert broken() == []
+
+
+@on_a_server
+def test_an_undo_whose_rows_others_hold_is_tried_again_and_needs_no_person(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Matrix row 24; I17, I25."""
+    monkeypatch.setattr(blocks, "TRIES", 2)
+    sale = a_sale()
+    run = action_on(sale, Doomed).enqueue(user=SYSTEM)
+    held = Holder(sale.product_id)
+    journeys.FAILING.append(held.take)
+
+    be_impatient()
+    carry(run)
+    connection.close()
+    before = run.refresh().status
+    held.let_go()
+    recover_all()
+
+    assert before == "compensating"
+    assert run.refresh().status == "compensated"
+    assert Product.objects.get().stock == STOCK
     assert broken() == []
 
 

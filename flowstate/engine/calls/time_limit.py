@@ -64,3 +64,13 @@ def time_limit(seconds: float, *, interrupts: bool = True) -> Iterator[TimeLimit
                 signal.setitimer(signal.ITIMER_REAL, max(previous_left - spent, 0.001))
     if limit.over:
         raise StepInterrupted
+
+
+@contextmanager
+def time_limit_until(moment: float, *, interrupts: bool = True) -> Iterator[TimeLimit]:
+    """Raise `StepInterrupted` in the block once `moment` has come, on the monotonic clock; at once where it has."""
+    left = moment - time.monotonic()
+    if left <= 0:
+        raise StepInterrupted
+    with time_limit(left, interrupts=interrupts) as limit:
+        yield limit

@@ -16,12 +16,12 @@ TRIES = 12
 
 _FIRST_PAUSE = 0.005
 
-_POSTGRESQL = {"40001", "40P01"}  # serialization failure, deadlock
-_MYSQL = {1205, 1213}  # lock wait timeout, deadlock
+_POSTGRESQL = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock not available
+_MYSQL = {1205, 1213, 3572}  # lock wait timeout, deadlock, lock not available at once
 
 
 def is_contention(error: BaseException) -> bool:
-    """Return whether the database gave up only because of others: a deadlock, a serialization failure."""
+    """Return whether the database gave up only because of others: a deadlock, a lock not had in time."""
     for link in (error, error.__cause__):
         if getattr(link, "sqlstate", None) in _POSTGRESQL:
             return True

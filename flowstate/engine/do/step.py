@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from asyncio import CancelledError
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -19,7 +20,7 @@ from flowstate.engine.calls.contexts import context_of
 from flowstate.engine.calls.errors import describe
 from flowstate.engine.calls.guard import refuse_swallowed_errors, report_row_writes
 from flowstate.engine.calls.hooks import announce_step_done, announce_step_failed
-from flowstate.engine.calls.time_limit import TimeLimit, time_limit
+from flowstate.engine.calls.time_limit import TimeLimit, time_limit, time_limit_until
 from flowstate.engine.database.blocks import LostClaim, in_transaction
 from flowstate.engine.database.contention import drop_interrupted, is_contention
 from flowstate.engine.do.joins import outlives_failure, refuse_failures, winner_of
@@ -114,10 +115,12 @@ def _outside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
 
 def _inside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
     joined = connections[execution.using].in_atomic_block
+    until = time.monotonic() + timeout_of(step)
 
     def work() -> Next:
         what = f"Step {step.name} of {execution.run.workflow}"
-        limit = time_limit(timeout_of(step), interrupts=not joined)
+        # All tries of a transaction that met others share the attempt's time: the lease is no longer.
+        limit = time_limit_until(until, interrupts=not joined)
         with refuse_swallowed_errors(execution.using, what), limit:
             outcome = attempt(execution, execution.rows[row.name], step, heartbeat=None)
         if outcome.touched:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import random
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,7 +16,7 @@ from flowstate.engine.calls.contexts import compensation_context_of
 from flowstate.engine.calls.errors import describe
 from flowstate.engine.calls.guard import refuse_swallowed_errors
 from flowstate.engine.calls.hooks import announce_undone
-from flowstate.engine.calls.time_limit import TimeLimit, time_limit
+from flowstate.engine.calls.time_limit import TimeLimit, time_limit, time_limit_until
 from flowstate.engine.database.blocks import LostClaim, in_transaction
 from flowstate.engine.database.contention import drop_interrupted, is_contention
 from flowstate.engine.do.step import FAILURES
@@ -29,6 +31,8 @@ from flowstate.models.claim import Claim
 from flowstate.models.clock import host_now
 from flowstate.workflows.policies import Retry
 from flowstate.workflows.steps import Step
+
+logger = logging.getLogger("flowstate.steps")
 
 DEFAULT_RETRY = Retry(max_attempts=3, delay=0)
 """The budget of a compensation where nothing is declared: at once, so that a caller sees the outcome."""
@@ -65,9 +69,14 @@ def _by_inverse(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
     except LostClaim:
         raise
     except Exception as err:
-        if joined and is_contention(err):
+        if not is_contention(err):
+            return in_transaction(execution, partial(_leave, execution, row, step, err))
+        if joined:
             raise  # only the caller, whose transaction it is, can start over
-        return in_transaction(execution, partial(_leave, execution, row, step, err))
+        logger.warning(
+            "Others hold rows that undoing step=%s of run=%s needs; it is tried again.", row.name, row.run_id
+        )
+        return None  # nothing is claimed, and the run's wake-up stands
 
 
 def _leave(execution: Execution, row: StepRun, step: Step[Any], error: Exception) -> Next:
@@ -108,13 +117,14 @@ def _outside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
 
 def _inside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
     joined = connections[execution.using].in_atomic_block
+    until = time.monotonic() + timeout_of(step)
 
     def work() -> Next:
         what = f"The compensation of step {step.name} of {execution.run.workflow}"
         ctx = compensation_context_of(execution, row)
         with (
             refuse_swallowed_errors(execution.using, what),
-            time_limit(timeout_of(step), interrupts=not joined),
+            time_limit_until(until, interrupts=not joined),
         ):
             step.call_compensation(execution.workflow(), ctx, _result_of(row))
         return _finish(execution, row)
