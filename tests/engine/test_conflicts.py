@@ -8,12 +8,14 @@ import pytest
 
 from django.contrib.auth.models import User
 
+from flowstate import SYSTEM, Context, UpdateStep, Workflow, step
 from flowstate.engine.audit.fsck import find_broken
 from flowstate.models import StepRun
 from tests.kiosk import returns
 from tests.kiosk.models import Product, Sale
 from tests.kiosk.quarrels import Books, Discreet, Overwriting, Skipping, compensations, events, stuck
 from tests.kiosk.stall import OnSale
+from tests.zoo.models import Code, CodeUse
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -135,3 +137,59 @@ def test_a_policy_put_into_the_record_later_does_not_count(sale: Sale, user: Use
 
     assert run.status == "attention"
     assert "not as the step left it" in run.compensation_errors["mark"]["detail"]
+
+
+# --- what only COMMIT looks at ---------------------------------------------------------------------
+
+
+class Renamed(Workflow):
+    """Gives a code another alias, to which somebody else then refers, and fails."""
+
+    rename = UpdateStep("zoo.Code", where={"pk": "A"}, values={"alias": "beta"})
+
+    @step
+    def fail(self, ctx: Context[None]) -> None:
+        CodeUse.objects.create(code=Code.objects.get(alias="beta"))
+        raise OSError
+
+
+class RenamedForGood(Renamed):
+    rename = UpdateStep("zoo.Code", where={"pk": "A"}, values={"alias": "beta"}, on_conflict="skip")
+
+
+def test_what_a_deferred_constraint_refuses_is_a_conflict_with_its_fields() -> None:
+    """On MariaDB the same is refused at once."""
+    Code.objects.create(code="A", alias="alpha")
+
+    run = Renamed.run(user=SYSTEM)
+
+    error = run.compensation_errors["rename"]
+    assert run.status == "attention"
+    assert error["class"] == "flowstate.exceptions.UndoConflict"
+    assert "zoo.Code A cannot be restored" in error["detail"]
+    assert error["fields"]["alias"]["restore"] == "alpha"
+    assert Code.objects.get().alias == "beta"
+
+
+def test_what_a_deferred_constraint_refuses_is_skipped_where_the_step_says_so() -> None:
+    Code.objects.create(code="A", alias="alpha")
+
+    run = RenamedForGood.run(user=SYSTEM)
+
+    assert run.step_runs.get(name="rename").compensation == "waived"
+    assert run.status == "compensated"
+    assert Code.objects.get().alias == "beta"
+
+
+def test_what_a_deferred_constraint_refuses_cannot_be_forced_until_nobody_refers_to_it() -> None:
+    Code.objects.create(code="A", alias="alpha")
+    run = Renamed.run(user=SYSTEM)
+
+    run.force(SYSTEM, "rename")
+
+    assert run.refresh().status == "attention"
+    assert run.compensation_errors["rename"]["class"] == "flowstate.exceptions.UndoConflict"
+    CodeUse.objects.all().delete()
+    run.force(SYSTEM, "rename")
+    assert run.refresh().status == "compensated"
+    assert Code.objects.get().alias == "alpha"

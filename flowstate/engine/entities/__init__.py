@@ -12,6 +12,7 @@ from flowstate.engine.entities.inverse import (
     Restored,
     Undone,
     models_of,
+    refused_at_commit,
     rows_as_senders,
     undo,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "link_tables",
     "models_of",
     "perform",
+    "refused_at_commit",
     "rows_as_senders",
     "undo",
 ]

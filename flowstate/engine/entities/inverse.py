@@ -12,14 +12,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 from django.db.models.deletion import get_candidate_relations_to_delete
 
+from flowstate.engine.database.words import words_of
 from flowstate.engine.entities.links import link_tables
 from flowstate.engine.entities.records import Record, RowRecord, read_record
-from flowstate.engine.entities.removal import refuse_replaced, remove, replaced
+from flowstate.engine.entities.removal import SHOWN, refuse_replaced, remove, replaced
 from flowstate.engine.entities.restoration import restore
-from flowstate.engine.entities.reverting import Fields, revert
+from flowstate.engine.entities.reverting import Fields, as_found, revert
 from flowstate.engine.entities.rows import EntityStep, Model, model_of, table_of
 from flowstate.exceptions import UndoConflict
 from flowstate.workflows.entities import DeleteStep, UpdateStep
@@ -78,6 +79,26 @@ def undo(
         if done.on_conflict == "skip" and not force:
             raise ConflictSkipped(str(conflict), conflict.fields) from conflict
         raise
+
+
+def refused_at_commit(
+    record: Any, *, key: str, allowed_models: frozenset[str], error: IntegrityError
+) -> UndoConflict:
+    """Return the conflict of an inverse that was carried out and that only COMMIT refused.
+
+    Deferred constraints are looked at there: foreign keys on PostgreSQL and SQLite, and whatever is declared
+    as deferrable. `ConflictSkipped` where the step said that it then stays as it is.
+    """
+    done = read_record(record, key=key, allowed_models=allowed_models)
+    rows = [*done.created, *done.deleted, *done.changed]
+    shown = ", ".join(map(str, rows[:SHOWN])) + (" and more" if len(rows) > SHOWN else "")
+    fields = {name: texts for row in done.changed for name, texts in as_found(row).items()}
+    conflict = UndoConflict(f"{shown} cannot be restored: {words_of(error)}", fields)
+    if done.on_conflict != "skip":
+        return conflict
+    skipped = ConflictSkipped(str(conflict), fields)
+    skipped.__cause__ = conflict
+    return skipped
 
 
 def _undo(

@@ -73,6 +73,11 @@ def _foreign(row: RowRecord, plain: dict[AnyField, Any], queryset: models.QueryS
     return _fields(foreign)
 
 
+def as_found(row: RowRecord) -> Fields:
+    """Return what a person needs to know of a row that is as the step left it."""
+    return _fields({field: {**change, "found": change.get("after")} for field, change in row.columns.items()})
+
+
 def _fields(columns: dict[AnyField, Any]) -> Fields:
     return {
         field.name: {

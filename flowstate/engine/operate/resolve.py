@@ -19,7 +19,13 @@ from flowstate.engine.execution import Execution
 from flowstate.engine.loading import load
 from flowstate.engine.look.run import Next, lock_run, look
 from flowstate.engine.operate.verbs import cannot, keep_failure, record_act, require_user
-from flowstate.engine.undo.conflicts import invert, kept_error, overwritten_facts, overwritten_words
+from flowstate.engine.undo.conflicts import (
+    invert,
+    kept_error,
+    overwritten_facts,
+    overwritten_words,
+    told_apart,
+)
 from flowstate.exceptions import InputInvalid, RunConflict, StepUnknown, WorkflowUnknown
 from flowstate.models import Compensation, EventKind, Run, RunStatus, StepRun
 from flowstate.models.clock import host_now
@@ -75,7 +81,8 @@ def force(run: Run, *, user: Any, step: str, reason: str = "") -> None:
     except Exception as err:
         if joined and is_contention(err):
             raise  # only the caller, whose transaction it is, can start over
-        following = in_transaction(execution, partial(_fail_again, execution, row, declared, user, err))
+        kept = told_apart(execution, row, err)
+        following = in_transaction(execution, partial(_fail_again, execution, row, declared, user, kept))
     drive(execution, following)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.db import IntegrityError
+
 from flowstate.engine import entities
 from flowstate.engine.calls.errors import describe
 from flowstate.engine.calls.hooks import announce_restored
@@ -30,6 +32,14 @@ def invert(execution: Execution, row: StepRun, step: Step[Any], *, force: bool =
     )
     announce_restored(execution, step, undone.rows)
     return undone
+
+
+def told_apart(execution: Execution, row: StepRun, error: Exception) -> Exception:
+    """Return the error of an inverse as what it is: a constraint that only COMMIT looks at is a conflict."""
+    if not isinstance(error, IntegrityError):
+        return error
+    models = entities.models_of(execution.declaration, execution.run.entity_model)
+    return entities.refused_at_commit(row.undo, key=row.key, allowed_models=models, error=error)
 
 
 def _not_undone_beside(execution: Execution, row: StepRun) -> list[tuple[Any, str]]:

@@ -24,7 +24,13 @@ from flowstate.engine.execution import Execution, timeout_of
 from flowstate.engine.handover import publish_run
 from flowstate.engine.look.run import Next, lock_run, look, proceed
 from flowstate.engine.undo.child_runs import undo_child
-from flowstate.engine.undo.conflicts import invert, kept_error, record_overwritten, record_skipped
+from flowstate.engine.undo.conflicts import (
+    invert,
+    kept_error,
+    record_overwritten,
+    record_skipped,
+    told_apart,
+)
 from flowstate.exceptions import StepInterrupted, StepTimeout
 from flowstate.models import Compensation, EventKind, RunEvent, StepRun, StepStatus
 from flowstate.models.claim import Claim
@@ -70,7 +76,8 @@ def _by_inverse(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
         raise
     except Exception as err:
         if not is_contention(err):
-            return in_transaction(execution, partial(_leave, execution, row, step, err))
+            kept = told_apart(execution, row, err)
+            return in_transaction(execution, partial(_leave, execution, row, step, kept))
         if joined:
             raise  # only the caller, whose transaction it is, can start over
         logger.warning(
