@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -14,14 +15,23 @@ from flowstate.engine.carry.messages import carry_run
 from flowstate.models import Run
 from tests.faults import asking, ledger
 from tests.faults.afterwards import QUANTITY, STOCK, broken, complaints, recover_all
+from tests.faults.crowd import elsewhere
 from tests.faults.journeys import Doomed, DoomedInOne, InOne, Journey, action_on
+from tests.faults.scripted import WITHIN, Four
 from tests.kiosk.models import Product, Sale
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.fixture(autouse=True)
+def forget() -> None:
+    WITHIN.clear()
+
+
 @contextmanager
-def cut_at(number: int, *, landed: bool) -> Iterator[Callable[[], int]]:
+def cut_at(
+    number: int, *, landed: bool, meanwhile: Callable[[], object] = lambda: None
+) -> Iterator[Callable[[], int]]:
     """Cut the connection at the COMMIT of this number; give back how many there were."""
     commit = connection._commit  # type: ignore[attr-defined]  # no public hook sees a COMMIT
     seen = [0]
@@ -34,6 +44,7 @@ def cut_at(number: int, *, landed: bool) -> Iterator[Callable[[], int]]:
         if landed:
             commit()
         connection.connection.close()
+        meanwhile()
         raise OperationalError("server closed the connection unexpectedly")
 
     connection._commit = unlucky_commit  # type: ignore[attr-defined]
@@ -76,6 +87,59 @@ def test_whichever_commit_is_cut_nothing_is_done_twice(
 
     assert number > 2
     assert found == {}
+    assert broken() == []
+
+
+@pytest.mark.parametrize(("workflow", "ends"), [(Journey, "succeeded"), (Doomed, "compensated")])
+def test_who_lost_the_answer_of_a_commit_that_landed_goes_on_at_once(
+    workflow: type[Workflow], ends: str
+) -> None:
+    """I32: forward, when a failure is recorded, and while undoing; nobody waits for a lease of one's own to end."""
+    left: dict[int, str] = {}
+    number = commits = 1
+    while number <= commits:
+        sale = Sale.objects.create(product=Product.objects.create(name="tea", stock=STOCK), quantity=QUANTITY)
+        run = action_on(sale, workflow).enqueue(user=SYSTEM)
+        with cut_at(number, landed=True) as seen:
+            carry_run(str(run.pk), queue="flowstate")
+        commits = max(commits, seen())
+        left |= {number: run.status} if run.refresh().status != ends else {}
+        number += 1
+
+    assert number > 5
+    assert left == {}
+    assert broken() == []
+
+
+def cancel_and_recover(run: Run) -> None:
+    Run.objects.get(pk=run.pk).cancel(SYSTEM)
+    recover_all()
+
+
+def test_an_atomic_run_that_others_ended_while_its_commit_was_cut_did_not_succeed() -> None:
+    """I8, I32."""
+    sale = Sale.objects.create(product=Product.objects.create(name="tea", stock=STOCK), quantity=QUANTITY)
+    run = action_on(sale, InOne).enqueue(user=SYSTEM)
+
+    with cut_at(2, landed=False, meanwhile=lambda: elsewhere(partial(cancel_and_recover, run))):
+        told = carry_run(str(run.pk), queue="flowstate")
+
+    assert told != "succeeded"
+    assert complaints(run.refresh(), ends="cancelled", outside=("charge",), most_calls=1) == []
+    assert broken() == []
+
+
+def test_who_was_given_up_while_a_commit_was_cut_does_not_go_on() -> None:
+    """I2, I24, I32: the step has settled, but by others; what its commit would have claimed is not begun."""
+    sale = Sale.objects.create(product=Product.objects.create(name="tea", stock=STOCK), quantity=QUANTITY)
+    run = action_on(sale, Four).enqueue(user=SYSTEM)
+
+    with cut_at(1, landed=False, meanwhile=lambda: elsewhere(partial(cancel_and_recover, run))):
+        carry_run(str(run.pk), queue="flowstate")
+
+    assert run.refresh().status == "cancelled"
+    assert set(ledger.calls()) == {f"{run.pk}:one"}
+    assert ledger.standing() == set()
     assert broken() == []
 
 

@@ -83,9 +83,9 @@ def run_step(execution: Execution, name: str) -> Next:
 
 
 def landed(execution: Execution, row: StepRun) -> bool:
-    """Return whether the journal holds the outcome of this very attempt."""
+    """Return whether the journal holds the good outcome of this very attempt, which nobody else can have written."""
     rows = execution.step_runs.filter(pk=row.pk, attempt=row.attempt)
-    return rows.exclude(status__in=(StepStatus.RUNNING, StepStatus.READY)).exists()
+    return rows.filter(status__in=(StepStatus.DONE, StepStatus.SKIPPED, StepStatus.WAITING)).exists()
 
 
 def _outside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
@@ -241,13 +241,22 @@ def after_failure(
 ) -> Next:
     """Try again, now or later, while the step's policy allows; otherwise it has failed for good."""
     uncertain = row.uncertain or in_doubt
-    failures = row.failures + 1
+    failures, attempts = row.failures + 1, (row.attempt, row.attempt + 1)
+
+    def counted() -> bool:
+        """Whether the journal holds this failure; only who holds the claim counts one."""
+        return execution.step_runs.filter(pk=row.pk, attempt__in=attempts, failures=failures).exists()
+
     retry = None if isinstance(error, ValueNotSerializable | StepsFailed) else step.retry
     if retry is None or not retry.allows(error, failures):
         outcome = failure_of(execution, row, step, error, failures=failures, uncertain=uncertain)
-        return in_transaction(execution, lambda: _give_up(execution, row.name, outcome, error))
+        return in_transaction(
+            execution, lambda: _give_up(execution, row.name, outcome, error), landed=counted
+        )
     delay = retry.delay_before(failures, random.random)
-    return in_transaction(execution, lambda: _again(execution, row.name, step, error, delay, uncertain))
+    return in_transaction(
+        execution, lambda: _again(execution, row.name, step, error, delay, uncertain), landed=counted
+    )
 
 
 def _again(

@@ -83,8 +83,8 @@ def run_atomic(execution: Execution) -> None:
 
 
 def _landed(execution: Execution) -> bool:
-    """Return whether the journal holds the end of this run."""
-    return execution.runs.ended().filter(pk=execution.run.pk).exists()
+    """Return whether the journal holds the good end of this run; others may have ended it in another way."""
+    return execution.runs.filter(pk=execution.run.pk, status=RunStatus.SUCCEEDED).exists()
 
 
 def atomic_lease(execution: Execution) -> float:

@@ -71,7 +71,9 @@ def _by_inverse(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
 
     joined = connections[execution.using].in_atomic_block
     try:
-        return in_transaction(execution, work)
+        return in_transaction(
+            execution, work, landed=_landed_by(execution, row, row.compensation_attempt + 1)
+        )
     except LostClaim:
         raise
     except Exception as err:
@@ -119,7 +121,8 @@ def _outside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
         return _failed(execution, row, step, _timed_out(step))
     except FAILURES as err:
         return _failed(execution, row, step, err)
-    return in_transaction(execution, lambda: _finish(execution, row))
+    landed = _landed_by(execution, row, row.compensation_attempt)
+    return in_transaction(execution, lambda: _finish(execution, row), landed=landed)
 
 
 def _inside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
@@ -137,7 +140,7 @@ def _inside(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
         return _finish(execution, row)
 
     try:
-        return in_transaction(execution, work)
+        return in_transaction(execution, work, landed=_landed_by(execution, row, row.compensation_attempt))
     except StepInterrupted:
         drop_interrupted(execution.using)
         return _failed(execution, row, step, _timed_out(step))
@@ -182,6 +185,20 @@ def _undone(
     row.reflect(compensation=Compensation.DONE, compensation_ended_at=ended_at)
     announce_undone(execution, row.name)
     return proceed(execution, record, record_and_claim)
+
+
+def _landed_by(execution: Execution, row: StepRun, attempt: int) -> Callable[[], bool]:
+    """Return what asks whether the journal holds this very undoing.
+
+    An inverse is not claimed, so another worker may have carried it out under the same token: only the moment
+    at which it ended tells the two apart.
+    """
+
+    def landed() -> bool:
+        mine = {"compensation_attempt": attempt, "compensation_ended_at": row.compensation_ended_at}
+        return execution.step_runs.filter(pk=row.pk, compensation=Compensation.DONE, **mine).exists()
+
+    return landed
 
 
 def _failed(execution: Execution, row: StepRun, step: Step[Any], error: BaseException) -> Next:
