@@ -52,6 +52,9 @@ class Settings:
     max_events: int = 100
     """Events under one name and key that may stay in the inbox while nobody waits for them."""
 
+    retention: Any = field(default_factory=dict)
+    """How long `flowstate_prune` keeps ended runs: a duration, or durations by status and workflow."""
+
     lineage: str = "actions"
     """Of which models it is kept which steps touched their rows: those with "actions", "all", "none"."""
 

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from flowstate import conf
+from flowstate.models.retention import retention_of
 from flowstate.workflows.waits import event_name_problem
 
 ABOVE_ZERO = (
@@ -44,6 +45,14 @@ def _values(settings: conf.Settings) -> Iterator[Error]:
                 id="flowstate.E009",
             )
     yield from _event_secrets(settings.event_secrets)
+    try:
+        retention_of(settings.retention)
+    except ValueError as error:
+        yield Error(
+            f'FLOWSTATE["RETENTION"] does not say how long runs are kept: {error}.',
+            hint="Give durations by status, as {'succeeded': timedelta(days=30)}, and for workflows in 'workflows'.",
+            id="flowstate.E009",
+        )
     if settings.lineage not in ("actions", "all", "none"):
         yield Error(
             f'FLOWSTATE["LINEAGE"] is {settings.lineage!r}.',

@@ -52,6 +52,11 @@ class EventQuerySet(models.QuerySet["Event"]):
         """Return the events that are over and that no step has yet to be given."""
         return self.filter(expires_at__lte=DbNow(), waits=None)
 
+    def remove_expired(self, limit: int) -> int:
+        """Delete up to `limit` events that are over; return how many. Raises RestrictedError for one that was given."""
+        over = list(self.due().expired().values_list("pk", flat=True)[:limit])
+        return self.filter(pk__in=over).delete()[1].get(self.model._meta.label, 0) if over else 0
+
     def take(self, pk: int) -> bool:
         """Note that the event goes to those who wait for it now, if it has not gone to others."""
         return self.filter(pk=pk, taken_at=None).update(taken_at=host_now()) == 1

@@ -86,6 +86,17 @@ class RunQuerySet(models.QuerySet["Run"]):
             "requested_by", "content_type"
         )
 
+    def heads(self, wanted: Q, before: datetime, after: tuple[datetime, UUID] | None = None) -> Self:
+        """Return ended runs that are neither children nor retries, as they have ended, by the index on that.
+
+        Those `before` a moment, and `after` the last one of the page before: when it ended, and its key.
+        """
+        heads = self.filter(wanted, ended_at__lt=before, parent=None, retry_of=None)
+        if after is not None:
+            ended_at, pk = after
+            heads = heads.filter(Q(ended_at__gt=ended_at) | Q(pk__gt=pk), ended_at__gte=ended_at)
+        return heads.order_by("ended_at", "pk")
+
     # --- verbs ---------------------------------------------------------------------------------
 
     def insert(self, run: Run) -> None:
@@ -177,6 +188,25 @@ class RunQuerySet(models.QuerySet["Run"]):
             "value_json": value,
         }
         return move(self, Move(pk, {"status": was}, becomes))
+
+    def lock_ended(self, pks: Collection[UUID]) -> list[UUID]:
+        """Lock ended runs, the oldest first, and return their keys; those that are gone are not among them."""
+        ended = self.filter(pk__in=pks, status__in=ENDED).order_by("pk")
+        return list(ended.select_for_update().values_list("pk", flat=True))
+
+    def remove(self, pks: Collection[UUID]) -> int:
+        """Delete ended runs, whose rows the caller has locked, and all that is theirs; return how many.
+
+        Raises ProtectedError and RestrictedError where rows of others say so.
+        """
+        for name in (
+            "step_runs",
+            "events",
+        ):  # by their keys alone, whoever listens: an undo record may be large
+            rows: Any = self.model._meta.get_field(name).related_model
+            rows._base_manager.using(self.db).filter(run__in=pks).only("pk").delete()
+        runs = self.filter(pk__in=pks, status__in=ENDED).only("pk")
+        return runs.delete()[1].get(self.model._meta.label, 0)
 
     def _move(self, rows: models.QuerySet[Run], **columns: Any) -> bool:
         return rows.update(**columns) == 1

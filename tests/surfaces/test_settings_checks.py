@@ -77,6 +77,8 @@ def celery() -> Iterator[Celery]:
         ({"EVENT_SECRETS": {"order paid": "x" * 16}}, ["flowstate.E009"]),
         ({"EVENT_SECRETS": ["x" * 16]}, ["flowstate.E009"]),
         ({"MAX_EVENTS": 0}, ["flowstate.E009"]),
+        ({"RETENTION": {"succeeded": 86400, "workflows": {"shop.order.pay": None}}}, []),
+        ({"RETENTION": {"running": 86400}}, ["flowstate.E009"]),
     ],
     ids=repr,
 )

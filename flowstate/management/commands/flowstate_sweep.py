@@ -7,10 +7,12 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.utils.timezone import localtime
 
 from flowstate.conf import settings
 from flowstate.engine.carry.sweep import Patience, sweep
 from flowstate.engine.events import sweep_inbox
+from flowstate.management.status_line import StatusLine
 
 
 class Command(BaseCommand):
@@ -25,13 +27,32 @@ class Command(BaseCommand):
         parser.add_argument("--order", choices=["oldest", "newest", "random"], default="oldest")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Sweep once, or every FLOWSTATE["SWEEP_INTERVAL"] seconds."""
-        patience = Patience() if options["loop"] else None
+        """Sweep once, or every FLOWSTATE["SWEEP_INTERVAL"] seconds until interrupted."""
+        if not options["loop"]:
+            self.stdout.write(f"{self._sweep(options, None)} runs were due.")
+            return
+        line = StatusLine(self.stdout)
+        try:
+            self._go_on(options, line)
+        except KeyboardInterrupt:
+            line.clear()
+
+    def _go_on(self, options: dict[str, Any], line: StatusLine) -> None:
+        patience = Patience()
+        began, sweeps, total = localtime(), 0, 0
         while True:
-            taken = sweep(limit=options["limit"], order=options["order"], patience=patience)
-            sweep_inbox(limit=options["limit"])
-            if taken or not options["loop"]:
+            taken = self._sweep(options, patience)
+            sweeps, total = sweeps + 1, total + taken
+            if taken:
+                line.clear()
                 self.stdout.write(f"{taken} runs were due.")
-            if not options["loop"]:
-                return
+            line.show(
+                f"{localtime():%H:%M:%S}  {taken} due now, {total:,} in {sweeps:,} sweeps since {began:%H:%M:%S}; "
+                f"every {settings().sweep_interval:g} s, Ctrl-C ends it"
+            )
             time.sleep(settings().sweep_interval)
+
+    def _sweep(self, options: dict[str, Any], patience: Patience | None) -> int:
+        taken = sweep(limit=options["limit"], order=options["order"], patience=patience)
+        sweep_inbox(limit=options["limit"])
+        return taken
