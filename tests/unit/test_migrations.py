@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from django.conf import settings
 from django.db import migrations
 from django.db.migrations.operations.base import Operation
 
@@ -14,9 +15,9 @@ def initial() -> type[migrations.Migration]:
 
 
 def test_the_journal_follows_the_user_model_of_the_project() -> None:
-    settings = {getattr(dependency, "setting", None) for dependency in initial().dependencies}
+    swappable = {getattr(dependency, "setting", None) for dependency in initial().dependencies}
 
-    assert "AUTH_USER_MODEL" in settings
+    assert settings.AUTH_USER_MODEL in swappable
 
 
 def test_tables_are_made_at_once_with_their_indexes_and_constraints() -> None:
