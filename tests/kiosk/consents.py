@@ -153,6 +153,7 @@ class Spread(Workflow):
     review = ApprovalStep(approvers=in_group("buyers"), show=["quantity"])
     one = diary_step("one", depends_on=review)
     two = diary_step("two", depends_on=review)
+    both = diary_step("both", depends_on=[one, two])
 
 
 class Unchecked(Workflow):
