@@ -153,7 +153,10 @@ class Order(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-id"]
-        permissions: ClassVar = [("ship_order", "Can ship orders")]
+        permissions: ClassVar = [
+            ("ship_order", "Can ship orders"),
+            ("approve_order", "Can approve large orders"),
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(total__gte=0), name="shop_order_total_not_negative"),
             models.CheckConstraint(

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 WORDS = {
     "hold": ("Hold the order", "The order is open again"),
     "reserve": ("Reserve the goods", "The goods are back in stock"),
+    "review": ("A manager looks at the order", ""),
     "charge": ("Charge the card", "The bank gave the money back"),
     "payment": ("Note the payment", "The payment was struck out"),
     "mark_paid": ("Mark the order paid", "The order is no longer marked paid"),
     "send_receipt": ("Send a receipt", ""),
     "call_off": ("Call the order off", "The order stands as before"),
+    "agree": ("Two of our finance people agree", ""),
     "return_goods": ("Put the goods back into stock", "The goods are reserved again"),
     "note_refund": ("Note the refund", "The refund was struck out"),
     "pay_back": ("Give the money back", ""),
@@ -34,6 +36,12 @@ WORDS = {
     "three_days": ("Three days pass", ""),
     "mark_delivered": ("Mark the order delivered", "The order is no longer marked delivered"),
     "archive": ("Put the order away", "The order is back"),
+}
+# What is waited for, where "waiting for it" would not say enough.
+AWAITED = {
+    "review": "Waits for a manager: orders over €1,000 are looked at first",
+    "agree": "Waits for two of our finance people, who agree to every refund",
+    "arrived": "Waits for the parcel",
 }
 TITLES = {
     "checkout": "Payment",
@@ -55,6 +63,8 @@ HEADLINES = {
 REASONS = {
     "step_failed": "An error on our side. It has been written down.",
     "event_timeout": "What was waited for has not happened in time.",
+    "approval_timeout": "Nobody has approved it within a week.",
+    "approvers_missing": "There is nobody who could approve it. Please call us.",
 }
 # A run that nobody works on before that is not worth asking about again and again.
 SOON = timedelta(minutes=2)
@@ -91,7 +101,7 @@ def progress_of(run: Run) -> Progress:
     return Progress(
         run=run,
         title=TITLES.get(run.label, run.label.replace("_", " ").capitalize()),
-        headline=HEADLINES[RunStatus(run.status)],
+        headline=_headline(run),
         reason=_why(run.error),
         live=run.status in {RunStatus.RUNNING, RunStatus.COMPENSATING} and _goes_on_soon(run),
         tone=_tone(run),
@@ -99,6 +109,14 @@ def progress_of(run: Run) -> Progress:
         expected={row.name for row in run.steps if row.status == StepStatus.WAITING},
         lines=[_line(row) for row in run.steps],
     )
+
+
+def _headline(run: Run) -> str:
+    """Return where the run stands; what people or parcels are waited for is more than "under way"."""
+    awaited = [AWAITED[row.name] for row in run.steps if row.status == StepStatus.WAITING and row.name in AWAITED]
+    if run.status == RunStatus.RUNNING and awaited:
+        return f"{awaited[0]}."
+    return HEADLINES[RunStatus(run.status)]
 
 
 def _goes_on_soon(run: Run) -> bool:
@@ -109,6 +127,8 @@ def _why(error: dict[str, Any] | None) -> str:
     """Return what an error says if that was meant for people; other errors are for the staff's eyes."""
     if not error:
         return ""
+    if error["code"] == "approval_rejected":  # the detail also names who said so, which is not for customers
+        return f"It was not approved: {str(error['detail']).partition(': ')[2]}"
     return REASONS.get(error["code"], str(error["detail"]))
 
 
@@ -159,5 +179,5 @@ def _words(row: StepRun) -> str:
         StepStatus.FAILED: "Failed",
         StepStatus.UNKNOWN: "No answer: nobody knows whether it happened",
         StepStatus.CANCELLED: "Not started",
-        StepStatus.WAITING: "Waiting for it",
+        StepStatus.WAITING: AWAITED.get(row.name, "Waiting for it"),
     }.get(StepStatus(row.status), "Waits for its turn")

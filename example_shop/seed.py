@@ -15,10 +15,14 @@ PRODUCTS = [
     ("mug", "Stoneware mug", "Hand-thrown, 300 ml, dishwasher-safe", "19.50", 12),
     ("pot", "Cast-iron teapot", "Keeps warm for an hour, 800 ml", "64.00", 5),
     ("honey", "Linden honey", "From the roof across the street, 250 g", "7.40", 24),
+    ("espresso", "Espresso machine", "Two boilers, a lever, and forty kilos of steel", "1500.00", 4),
     ("lamp", "Reading lamp", "Warm light, brass, three joints", "129.00", 8),
     ("stool", "Oak stool", "The last one of its series", "210.00", 1),
 ]
 CUSTOMERS = [("ada", "Ada", "ada@example.org"), ("bob", "Bob", "")]
+MANAGERS_MAY = ["view_order", "approve_order", "view_product", "view_customer"]
+FINANCE_MAY = ["view_order", "view_payment"]
+FINANCE_PEOPLE = ["fay", "finn", "flora"]
 WAREHOUSE_MAY = ["view_order", "ship_order", "view_product", "restock_product", "view_shipment"]
 FIRST_ORDERS = [
     ("ada", {"tea": 2, "mug": 1}, "good"),
@@ -52,12 +56,16 @@ def seed() -> list[FirstOrder]:
 
 def _staff() -> None:
     _user("admin", is_staff=True, is_superuser=True)
-    clerk = _user("clerk", is_staff=True)
-    warehouse, _ = Group.objects.get_or_create(name="Warehouse")
-    warehouse.permissions.set(
-        Permission.objects.filter(content_type__app_label="shop", codename__in=WAREHOUSE_MAY)
-    )
-    clerk.groups.add(warehouse)
+    _group("Warehouse", WAREHOUSE_MAY, "clerk")
+    _group("Managers", MANAGERS_MAY, "manager")
+    _group("Finance", FINANCE_MAY, *FINANCE_PEOPLE)
+
+
+def _group(name: str, may: list[str], *members: str) -> None:
+    group, _ = Group.objects.get_or_create(name=name)
+    group.permissions.set(Permission.objects.filter(content_type__app_label="shop", codename__in=may))
+    for member in members:
+        _user(member, is_staff=True, email=f"{member}@example.org").groups.add(group)
 
 
 def _user(username: str, **details: object) -> User:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.mail import send_mail
-from django.db.models import F
+from django.db.models import F, QuerySet
 from rest_framework import serializers
 
 from example_shop import bank
 from example_shop.models import Customer, Order, OrderLine, Payment, Product, Shipment
 from flowstate import (
+    ApprovalStep,
     ChoiceStep,
     Context,
     CreateStep,
@@ -22,6 +25,7 @@ from flowstate import (
     StepError,
     UpdateStep,
     Workflow,
+    has_perm,
     step,
 )
 
@@ -44,19 +48,33 @@ class CheckoutInput(serializers.Serializer[Any]):
     card = serializers.ChoiceField(choices=bank.CARDS, help_text="The card to charge.")
 
 
+A_WEEK = timedelta(days=7)
+LARGE = Decimal(1000)  # euros; a manager looks at orders above
+
+
+def goods(ctx: Context[Order]) -> str:
+    """Say what is ordered, for people who decide."""
+    lines = ctx.entity.lines.select_related("product")
+    return ", ".join(f"{line.quantity} x {line.product.name}" for line in lines)
+
+
+def is_large(ctx: Context[Order]) -> bool:
+    return ctx.entity.total > LARGE
+
+
 def has_email(ctx: Context[Order]) -> bool:
     return bool(ctx.entity.customer.user.email)
 
 
 class Checkout(Workflow):
-    """Hold the order, reserve the goods, charge the card, mark the order paid, tell the customer."""
+    """Hold the order, reserve the goods, have a manager look at a large one, charge the card, tell the customer."""
 
     input = CheckoutInput
 
     class Meta:
         # One action at a time on an order: nobody cancels what is being paid.
         exclusive = "entity"
-        timeout = timedelta(minutes=5)
+        timeout = A_WEEK + timedelta(days=1)  # a manager may take a week
 
     # The guard and the change are one locked write. Its undo is derived: the order is open again.
     hold = UpdateStep(
@@ -76,6 +94,16 @@ class Checkout(Workflow):
     def put_back(self, ctx: Context[Order], reserved: dict[str, int]) -> None:
         return_to_stock(reserved)
 
+    # Nobody holds a worker meanwhile. The decision is about these values: if one changes, it is asked again.
+    review = ApprovalStep(
+        approvers=has_perm("shop.approve_order"),
+        when=is_large,
+        reason="the order is not over 1,000 euros",
+        show=["customer", "total", ("Goods", goods)],
+        expires=A_WEEK,
+        reminders=[timedelta(days=1)],
+    )
+
     # The outside world: called without any transaction open, and again under the same key if need be.
     @step(
         background=True,
@@ -85,7 +113,10 @@ class Checkout(Workflow):
         unknown_on=[bank.BankTimeout],
     )
     def charge(self, ctx: Context[Order]) -> dict[str, str]:
-        return bank.charge(card=ctx.input["card"], amount=ctx.entity.total, key=ctx.idempotency_key)
+        review = ctx.results["review"]
+        # What was approved, not what stands in the row by now.
+        total = review["shown"]["total"] if review else ctx.entity.total
+        return bank.charge(card=ctx.input["card"], amount=total, key=ctx.idempotency_key)
 
     # Without an answer nobody knows whether the money moved (`charge` is None then). The bank knows the
     # payment by the key it was asked under, gives back what it took, and takes nothing under that key later.
@@ -164,8 +195,12 @@ def was_paid(ctx: Context[Order]) -> bool:
     return Payment.objects.filter(order=ctx.entity_id).exists()
 
 
+def finance_people(ctx: Context[Order]) -> QuerySet[User]:
+    return User.objects.filter(groups__name="Finance", is_active=True)
+
+
 class CancelOrder(Workflow):
-    """Call the order off; if it was paid, take the goods back and return the money."""
+    """Call the order off; if it was paid, and two of finance agree, take the goods back and return the money."""
 
     class Meta:
         exclusive = "entity"
@@ -175,6 +210,16 @@ class CancelOrder(Workflow):
         where=lambda ctx: {"pk": ctx.entity_id, "status__in": [Order.Status.OPEN, Order.Status.PAID]},
         values={"status": Order.Status.CANCELLED},
         missing=OrderNotCancellable,
+    )
+
+    # Before anything goes back: if they say no, the order stands as before.
+    agree = ApprovalStep(
+        approver_users=finance_people,
+        quorum=2,
+        when=was_paid,
+        reason="the order was not paid",
+        show=["customer", ("Money to give back", "payment__amount"), ("Goods", goods)],
+        expires=A_WEEK,
     )
 
     @step(transactional=True, when=was_paid, reason="the order was not paid, so nothing was reserved")

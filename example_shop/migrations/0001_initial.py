@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-id'],
-                'permissions': [('ship_order', 'Can ship orders')],
+                'permissions': [('ship_order', 'Can ship orders'), ('approve_order', 'Can approve large orders')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('total__gte', 0)), name='shop_order_total_not_negative'), models.CheckConstraint(condition=models.Q(('status__in', ['open', 'paying', 'paid', 'shipped', 'delivered', 'cancelled', 'archived'])), name='shop_order_status_known')],
             },
         ),

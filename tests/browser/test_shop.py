@@ -89,7 +89,11 @@ def test_cancelling_a_paid_order_returns_goods_and_money(visitor: Visitor, demo:
     visitor.expect_status("paid")
 
     visitor.page.get_by_role("button", name="Cancel this order").click()
+    visitor.expect_step("agree", "waiting")
+    for name in ("fay", "flora"):
+        demo.approve_as(name)
 
+    visitor.page.reload()
     visitor.expect_status("cancelled")
     visitor.expect_step("pay_back", "done")
     assert demo.ledger()["refunds"][0]["status"] == "refunded"

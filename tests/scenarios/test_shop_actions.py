@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.core import mail
 from django.test import Client
 
@@ -18,7 +18,7 @@ from example_shop.fake_bank import BankServer
 from example_shop.models import Customer, Order, Payment, Product, Shipment
 from flowstate import StepError
 from flowstate.models import Run, RunStatus
-from flowstate.testing import carry_due, move_clock
+from flowstate.testing import approve, carry_due, move_clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,6 +35,15 @@ def bank(tmp_path: Path, settings: Settings) -> Iterator[BankServer]:
 @pytest.fixture
 def ada() -> User:
     return User.objects.create_user("ada", email="ada@example.org")
+
+
+@pytest.fixture
+def finance() -> list[User]:
+    """The three people of whom two agree to a refund."""
+    group = Group.objects.create(name="Finance")
+    people = [User.objects.create_user(name) for name in ("fay", "finn", "flora")]
+    group.user_set.set(people)
+    return people
 
 
 @pytest.fixture
@@ -170,10 +179,14 @@ def test_an_order_is_paid_once(order: Order, bank: BankServer) -> None:
     assert len(bank.ledger.entries()["charges"]) == 1
 
 
-def test_a_cancelled_order_gives_back_goods_and_money(order: Order, ada: User, bank: BankServer) -> None:
+def test_a_cancelled_order_gives_back_goods_and_money(
+    order: Order, ada: User, finance: list[User], bank: BankServer
+) -> None:
     checkout(order, "good")
 
     run = order.actions.cancel_order.run(user=ada)
+    for person in finance[:2]:
+        approve(run, by=person)
     work()
 
     order.refresh_from_db()
@@ -185,12 +198,14 @@ def test_a_cancelled_order_gives_back_goods_and_money(order: Order, ada: User, b
 
 
 def test_a_cancellation_without_the_bank_leaves_the_order_paid(
-    order: Order, ada: User, bank: BankServer
+    order: Order, ada: User, finance: list[User], bank: BankServer
 ) -> None:
     checkout(order, "good")
     bank.stop()
 
     run = order.actions.cancel_order.run(user=ada)
+    for person in finance[:2]:
+        approve(run, by=person)
     work()
 
     order.refresh_from_db()

@@ -20,7 +20,7 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 
 from example_shop.fake_bank import BankServer
-from example_shop.models import Order, Product
+from example_shop.models import Customer, Order, Product
 from example_shop.seed import FirstOrder, seed
 from example_shop.worker import EmbeddedWorker
 
@@ -30,7 +30,9 @@ The shop is open.
   Shop    {url}/
           customers: ada / ada, bob / bob
   Staff   {url}/admin/
-          admin / admin, clerk / clerk (may only ship and restock)
+          admin / admin, clerk / clerk (may only ship and restock),
+          manager / manager (approves orders over 1,000 euros),
+          fay / fay, finn / finn, flora / flora (finance: two of them agree to a refund)
   API     {url}/api/
   Bank    {bank}/ledger
 
@@ -39,6 +41,9 @@ One run needs a person at first: two have changed a price. See who is right, and
 
 At first an order of bob waits for its parcel, too. Log in as bob, and say that it has arrived:
           {url}/orders/
+
+And an order of ada waits for the manager. Log in as manager, and approve or reject it:
+          {url}/admin/flowstate/approval/
 
 Everything is kept in {data}. Ctrl+C closes the shop.
 """
@@ -83,6 +88,7 @@ class Command(BaseCommand):
         if first_orders:
             send_off(first_orders[-1].order)
             disagree()
+            ask_the_manager()
         self.announce(f"http://127.0.0.1:{web.server_port}", bank.url)
 
         closing.wait()
@@ -138,6 +144,12 @@ def send_off(order: Order) -> None:
     if order.status == Order.Status.PAID:
         parcel = {"carrier": "post", "tracking_code": f"P-{order.pk}"}
         order.actions.ship.run(user=User.objects.get(username="clerk"), input=parcel)
+
+
+def ask_the_manager() -> None:
+    """Have ada pay for more than a clerk may sell: that waits for a person too."""
+    ada, machine = Customer.objects.get(user__username="ada"), Product.objects.get(sku="espresso")
+    Order.objects.place(ada, {machine: 1}).actions.checkout.run(user=ada.user, input={"card": "good"})
 
 
 def disagree() -> None:
