@@ -113,7 +113,9 @@ def progress_of(run: Run) -> Progress:
 
 def _headline(run: Run) -> str:
     """Return where the run stands; what people or parcels are waited for is more than "under way"."""
-    awaited = [AWAITED[row.name] for row in run.steps if row.status == StepStatus.WAITING and row.name in AWAITED]
+    awaited = [
+        AWAITED[row.name] for row in run.steps if row.status == StepStatus.WAITING and row.name in AWAITED
+    ]
     if run.status == RunStatus.RUNNING and awaited:
         return f"{awaited[0]}."
     return HEADLINES[RunStatus(run.status)]

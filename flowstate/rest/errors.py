@@ -25,6 +25,7 @@ from flowstate.exceptions import (
     StepError,
     StepFailed,
 )
+from flowstate.exceptions.approvals import AlreadyDecided, ApprovalChanged, ApprovalDenied
 from flowstate.models import RunStatus
 
 if TYPE_CHECKING:
@@ -91,6 +92,12 @@ def _answer(exc: FlowstateError) -> Response:
             body["run"] = exc.run_id
         case RunFailed():
             body |= {"failed_step": exc.step, "run": exc.run_id}
+        case ApprovalChanged():
+            body |= {"old": exc.old, "new": exc.new, "digest": exc.digest}
+        case AlreadyDecided():
+            body["outcome"] = exc.outcome
+        case ApprovalDenied():
+            body["why"] = exc.why
         case _:
             pass
     if exc.status_code >= 500:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from flowstate.rest.approvals import ApprovalViewSet
 from flowstate.rest.events import EventTokenView, EventView
 from flowstate.rest.runs import RunViewSet
 
@@ -12,6 +13,7 @@ app_name = "flowstate"
 
 router = SimpleRouter()
 router.register("runs", RunViewSet, basename="run")
+router.register("approvals", ApprovalViewSet, basename="approval")
 
 urlpatterns = [
     *router.urls,

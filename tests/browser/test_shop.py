@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, approve_over_http
 from tests.browser.demo_process import Demo
 
 pytestmark = pytest.mark.usefixtures("nothing_is_wrong_with_the_page")
@@ -81,7 +81,9 @@ def test_a_bank_that_charges_and_never_answers_gives_the_money_back(visitor: Vis
     assert visitor.stock("mug") == before
 
 
-def test_cancelling_a_paid_order_returns_goods_and_money(visitor: Visitor, demo: Demo) -> None:
+def test_cancelling_a_paid_order_returns_goods_and_money(
+    visitor: Visitor, browser: Browser, demo: Demo
+) -> None:
     visitor.log_in("ada")
     before = visitor.stock("tea")
     visitor.order("tea", 4)
@@ -91,7 +93,7 @@ def test_cancelling_a_paid_order_returns_goods_and_money(visitor: Visitor, demo:
     visitor.page.get_by_role("button", name="Cancel this order").click()
     visitor.expect_step("agree", "waiting")
     for name in ("fay", "flora"):
-        demo.approve_as(name)
+        approve_over_http(browser, demo.url, name)
 
     visitor.page.reload()
     visitor.expect_status("cancelled")

@@ -46,9 +46,7 @@ def user(name: str) -> User:
 
 
 def place(sku: str) -> Order:
-    return Order.objects.place(
-        Customer.objects.get(user__username="ada"), {Product.objects.get(sku=sku): 1}
-    )
+    return Order.objects.place(Customer.objects.get(user__username="ada"), {Product.objects.get(sku=sku): 1})
 
 
 def stock(sku: str) -> int:

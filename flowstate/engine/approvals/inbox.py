@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import router
 
 from flowstate.actions.audiences import belongs_to, user_key
-from flowstate.engine.approvals.judge import Voice
+from flowstate.engine.approvals.judge import ANSWERED, Voice, Why
 from flowstate.engine.approvals.people import (
     Asked,
     Standing,
@@ -76,6 +76,25 @@ def may_decide(user: Any, approval: Approval) -> bool:
     return bool(_judged(fresh, {}, person, standing, using))
 
 
+def standing_of(user: Any, approval: Approval) -> Voice | Why:
+    """Return by whose right the person may vote, or why they may not, whether or not it is still pending."""
+    using = router.db_for_write(Approval)
+    person = fresh_user(user)
+    if person is None:
+        return Why.NO_PERSON
+    for asked in _asked([approval], {}, using):
+        return asked.judged(person, standing_in(person, using))
+    return Why.NOT_ALLOWED
+
+
+def may_see(user: Any, approval: Approval) -> bool:
+    """Return whether the approval is there for a person: they decide it, have decided, or may see its run."""
+    if Run.objects.visible_to(user).filter(pk=approval.run_id).exists():
+        return True
+    judged = standing_of(user, approval)
+    return isinstance(judged, Voice) or judged in ANSWERED
+
+
 def _candidates(
     people: Sequence[Any], after: int, limit: int, using: str
 ) -> tuple[dict[int, set[Any]], bool]:
@@ -111,16 +130,22 @@ def _judged(
     standing: Standing,
     using: str,
 ) -> list[Approval]:
+    found = _asked(approvals, exact_for, using)
+    return [asked.approval for asked in found if isinstance(asked.judged(person, standing), Voice)]
+
+
+def _asked(
+    approvals: Sequence[Approval], exact_for: Mapping[int, Collection[Any]], using: str
+) -> Iterator[Asked]:
     entities = _entities([approval.run for approval in approvals], using)
     approvers, votes = approvers_of(approvals, using), votes_of(approvals, using)
-    mine = []
     for approval in approvals:
         step = workflow_step(approval.run, approval.step) or asked_elsewhere(
             approval.run_id, approval.step, using
         )
         if not isinstance(step, ApprovalStep):
             continue  # this process does not know the code: the run's page says so
-        asked = Asked(
+        yield Asked(
             approval=approval,
             run=approval.run,
             step=step,
@@ -130,9 +155,6 @@ def _judged(
             exact_for=frozenset(exact_for.get(approval.pk, ())),
             using=using,
         )
-        if isinstance(asked.judged(person, standing), Voice):
-            mine.append(approval)
-    return mine
 
 
 def _entities(runs: Sequence[Run], using: str) -> dict[tuple[Any, str], Any]:
