@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
@@ -13,10 +15,13 @@ from django.db.models import Model, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
 
 from flowstate.actions.actions import ActionSet, actions_of
 from flowstate.admin import display, links
 from flowstate.admin.action_page import ActionPage
+from flowstate.admin.buttons import Button, buttons_for
+from flowstate.admin.selection_page import SelectionPage
 from flowstate.admin.views import own_view
 from flowstate.exceptions import DeclarationInvalid, LineageUnknown
 from flowstate.models import Run, runs_of
@@ -24,6 +29,10 @@ from flowstate.models.touch import Deed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from django.db.models import QuerySet
+
+    from flowstate.actions.bound import BoundAction
 
     AnyModelAdmin = admin.ModelAdmin[Any]
 else:  # cannot be subscripted at run time, and the model's own admin class stands beside this one
@@ -54,11 +63,30 @@ class ActionsAdminMixin(AnyModelAdmin):
         prefix = f"{self.opts.app_label}_{self.opts.model_name}"
         on_list = own_view(self.admin_site, self._answer_on_list)
         on_row = own_view(self.admin_site, self._answer_on_row)
+        on_selection = own_view(self.admin_site, self._answer_on_selection)
         return [
+            path("actions/<str:name>/selected/", on_selection, name=f"{prefix}_selected_action"),
             path("actions/<str:name>/", on_list, name=f"{prefix}_list_action"),
             path("<path:object_id>/actions/<str:name>/", on_row, name=f"{prefix}_row_action"),
             *super().get_urls(),
         ]
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Return the actions on a selection: the admin's own, and those of the model's rows.
+
+        Which of the rows they may be done with is asked for each row, and said before anything is done.
+        """
+        found: dict[str, Any] = super().get_actions(request)
+        if self.actions is None or IS_POPUP_VAR in request.GET:
+            return found
+        plural = self.opts.verbose_name_plural
+        actions = self._actions(None)
+        for name in actions.names():
+            action = actions[name]
+            if action.action.detail:
+                text = gettext("%(action)s selected %(rows)s") % {"action": action.label, "rows": plural}
+                found[f"flowstate_{name}"] = (partial(_ask_about_selection, name), f"flowstate_{name}", text)
+        return found
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -106,6 +134,18 @@ class ActionsAdminMixin(AnyModelAdmin):
             raise PermissionDenied
         return self._answer(request, name, row)
 
+    def _answer_on_selection(self, request: HttpRequest, name: str) -> HttpResponse:
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        return self.selection_page(request, name).respond()
+
+    def selection_page(self, request: HttpRequest, name: str) -> SelectionPage:
+        """Return the page of an action on several rows. Raises Http404 for what is no action of a row."""
+        actions = self._actions(None)
+        if name not in actions or not actions[name].action.detail:
+            raise Http404(name)
+        return SelectionPage(model_admin=self, request=request, name=name, actions=actions)
+
     def _answer(self, request: HttpRequest, name: str, row: Model | None) -> HttpResponse:
         actions = self._actions(row)
         if name not in actions or actions[name].action.detail is (row is None):
@@ -116,20 +156,14 @@ class ActionsAdminMixin(AnyModelAdmin):
         # Not `row.actions`: the attribute may have another name.
         return ActionSet(self.model, actions_of(self.model), row)
 
-    def _buttons(self, request: HttpRequest, row: Model | None) -> list[dict[str, str]]:
+    def _buttons(self, request: HttpRequest, row: Model | None) -> list[Button]:
         name = f"{self.opts.app_label}_{self.opts.model_name}_{'list' if row is None else 'row'}_action"
-        return [
-            {
-                "label": action.label,
-                "summary": action.summary,
-                "url": reverse(
-                    f"admin:{name}",
-                    args=[action.name] if row is None else [quote(row.pk), action.name],
-                    current_app=self.admin_site.name,
-                ),
-            }
-            for action in self._actions(row).available(request.user)
-        ]
+
+        def url_of(action: BoundAction) -> str:
+            args = [action.name] if row is None else [quote(row.pk), action.name]
+            return reverse(f"admin:{name}", args=args, current_app=self.admin_site.name)
+
+        return buttons_for(self.admin_site, request.user, self._actions(row), url_of)
 
     def _runs(self, request: HttpRequest, row: Model) -> Sequence[dict[str, Any]]:
         on_row = Q()
@@ -177,6 +211,14 @@ class ActionsAdminMixin(AnyModelAdmin):
         )
         places.setdefault((row._meta.concrete_model or type(row), str(row.pk)))
         return [(ContentType.objects.get_for_model(model), key) for model, key in places]
+
+
+def _ask_about_selection(
+    name: str, model_admin: Any, request: HttpRequest, rows: QuerySet[Any]
+) -> HttpResponse | None:
+    """Do what the admin calls an action: ask on a page of its own."""
+    page: SelectionPage = model_admin.selection_page(request, name)
+    return page.ask(rows)
 
 
 def _around(response: TemplateResponse, template: str, **context: Any) -> TemplateResponse:

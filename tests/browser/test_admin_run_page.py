@@ -73,3 +73,30 @@ def test_the_page_follows_the_run_without_scripts_too(browser: Browser, base_url
     expect(visitor.page.locator("#flowstate-summary .flowstate-badge")).to_contain_text("succeeded")
     expect(visitor.page.get_by_text("This page reloads")).to_have_count(0)
     context.close()
+
+
+def test_staff_start_something_on_a_selection_and_settle_several_runs(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.log_in("ada")
+    for _ in range(2):
+        visitor.order("tea", 1)
+    page.get_by_role("button", name="Log out").click()
+    visitor.log_in_as_staff("admin")
+    page.goto("/admin/shop/order/")
+    for number in (0, 1):
+        page.locator("#result_list tbody input.action-select").nth(number).check()
+    page.get_by_label("Action:").select_option(label="Cancel order selected orders")
+    page.get_by_role("button", name="Go").click()
+    page.get_by_role("button", name=re.compile("^Cancel order: 2 rows")).click()
+    started = page.locator("#flowstate-able tbody td a")
+    expect(started).to_have_count(2)
+    for url in [link.get_attribute("href") for link in started.all()]:
+        page.goto(url or "")
+        expect(page.locator("#flowstate-summary .flowstate-badge")).to_contain_text("succeeded")
+
+    page.goto("/admin/flowstate/run/")
+    page.locator("#action-toggle").check()
+    page.get_by_label("Action:").select_option(label="Retry selected runs")
+    page.get_by_role("button", name="Go").click()
+
+    expect(page.locator("#flowstate-refused")).to_contain_text("It cannot be retried")
