@@ -77,6 +77,7 @@ class Execution:
     _dependencies: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _dependents: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _has_races: bool | None = None
+    _may_wait: bool | None = None
     _staged: list[Callable[[], None]] = field(default_factory=list)
     _staged_after: list[Callable[[], None]] = field(default_factory=list)
 
@@ -144,6 +145,34 @@ class Execution:
         if self._has_races is None:
             self._has_races = any(row.kind == Kind.FIRST for row in self.rows.values())
         return self._has_races
+
+    def join_of(self, name: str) -> StepRun | None:
+        """Return the join that is all that follows from this step, if nothing but its counter has a say in it."""
+        followers = self.followers_of(name)
+        if len(followers) != 1 or self.run.deadline_at is not None or self.has_races:
+            return None
+        join = self.rows[followers[0]]
+        counts = len(self._dependencies[join.name]) > 1 and join.join == Join.ALL and not join.branches
+        return join if counts and not self.after_approval(join) else None
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether the run may come to wait for a time, an event or a person, which its row then says."""
+        if self._may_wait is None:
+            steps = [self.step(name) for name in self.rows]
+            self._may_wait = any(step.waits or step.retry is not None for step in steps)
+        return self._may_wait
+
+    def next_ready(self) -> StepRun | None:
+        """Return the first step that, as far as is known, this process may claim without comparing anything."""
+        for row in self.rows.values():
+            if row.status == StepStatus.READY and self.belongs_here(row) and not self.after_approval(row):
+                return row
+        return None
+
+    def after_approval(self, row: StepRun) -> bool:
+        """Return whether what was approved may be compared before the step begins, under the run's lock."""
+        return any(self.rows[name].kind == Kind.APPROVAL for name in row.depends_on)
 
     def all_settled_but(self, row: StepRun) -> bool:
         """Return whether the run goes on and, as far as is known, only this step is left to settle."""
@@ -268,6 +297,10 @@ def timeout_of(step: Step[Any]) -> float:
 
 def insert(run: Run, rows: list[StepRun], using: str) -> None:
     """Insert a run with its steps in two statements, in the caller's transaction."""
+    unsettled = {row.name for row in rows if not row.settled}
+    for row in rows:
+        blocked = row.status == StepStatus.BLOCKED
+        row.missing = len(unsettled.intersection(row.depends_on)) if blocked else 0
     Run.objects.using(using).insert(run)
     StepRun.objects.using(using).insert(rows)
 

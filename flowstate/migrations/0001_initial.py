@@ -83,6 +83,7 @@ class Migration(migrations.Migration):
                 ('uncertain', models.BooleanField(default=False, verbose_name='effect in doubt')),
                 ('lease_until', models.DateTimeField(blank=True, null=True, verbose_name='claimed until')),
                 ('claimed_by', models.CharField(blank=True, default='', max_length=64, verbose_name='claimed by process')),
+                ('missing', models.IntegerField(default=0, verbose_name='waits for so many')),
                 ('wake_at', models.DateTimeField(blank=True, null=True, verbose_name='due at')),
                 ('started_at', models.DateTimeField(blank=True, null=True, verbose_name='started')),
                 ('ended_at', models.DateTimeField(blank=True, null=True, verbose_name='ended')),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Case, Q, Value, When
+from django.db.models import Case, F, Q, Value, When
 
 from flowstate.models.clock import DbNow, host_now
 from flowstate.models.statuses import UNSTARTED, StepStatus
@@ -29,15 +29,26 @@ class BranchVerbs(Steps):
     def make_ready(self, pk: int) -> bool:
         """Let a blocked step be claimed."""
         blocked = self.filter(pk=pk, status=StepStatus.BLOCKED)
-        return blocked.update(status=StepStatus.READY, wake_at=DbNow()) == 1
+        return blocked.update(status=StepStatus.READY, missing=0, wake_at=DbNow()) == 1
+
+    def count_down(self, pks: Collection[int], *, by: int = 1) -> int:
+        """Have blocked steps wait for so many fewer, which the open transaction has settled; return how many do."""
+        waiting = self.filter(pk__in=pks, status=StepStatus.BLOCKED, missing__gte=by)
+        return waiting.update(missing=F("missing") - by)
+
+    def count_down_but_last(self, pk: int) -> bool:
+        """Have a blocked step wait for one step fewer, unless that was the last: then it is to be claimed."""
+        waiting = self.filter(pk=pk, status=StepStatus.BLOCKED, missing__gt=1)
+        return waiting.update(missing=F("missing") - 1) == 1
 
     def block_again(self, pks: Collection[int]) -> int:
-        """Let no ready step of these be claimed that nobody has claimed yet; return how many there were.
+        """Have what nobody has claimed of these wait for one step more, which had settled; return how many do.
 
         A function was claimed for what it asked before.
         """
-        ready = self.filter(Q(attempt=0) | Q(kind="function"), pk__in=pks, status=StepStatus.READY)
-        return ready.update(status=StepStatus.BLOCKED, wake_at=None)
+        unclaimed = Q(status=StepStatus.READY) & (Q(attempt=0) | Q(kind="function"))
+        waiting = self.filter(unclaimed | Q(status=StepStatus.BLOCKED), pk__in=pks)
+        return waiting.update(status=StepStatus.BLOCKED, missing=F("missing") + 1, wake_at=None)
 
     def leave_out(self, pks: Collection[int], *, reason: str) -> int:
         """Skip blocked steps that no taken branch leads to; return how many."""

@@ -12,3 +12,5 @@ class Claim:
     pk: int
     attempt: int
     lease: float
+    missing: int | None = None
+    """Of a join that is claimed by who settles the last of the steps it waits for: how many it still counts, 1."""

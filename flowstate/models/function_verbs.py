@@ -21,16 +21,24 @@ else:
 class FunctionVerbs(Steps):
     """One compare-and-set UPDATE each, which returns whether it won."""
 
-    def ask(self, pk: int, *, attempt: int, depends_on: Sequence[str]) -> bool:
-        """Have a claimed function go on when these steps have settled; what it lost on the way here is forgotten."""
+    def ask(self, pk: int, *, attempt: int, depends_on: Sequence[str], missing: int) -> bool:
+        """Have a claimed function go on when these steps have settled, `missing` of which have not.
+
+        What it lost on the way here is forgotten.
+        """
         claimed = self.filter(pk=pk, status=StepStatus.RUNNING, attempt=attempt)
-        asking = {"status": StepStatus.BLOCKED, "lease_until": None, "depends_on": list(depends_on)}
+        asking = {
+            "status": StepStatus.BLOCKED,
+            "lease_until": None,
+            "depends_on": list(depends_on),
+            "missing": missing,
+        }
         return claimed.update(**asking, lost=0, reason="") == 1
 
     def ask_again(self, pk: int, *, depends_on: Sequence[str]) -> bool:
-        """Have a step that was taken over, but never begun, wait for no more than these."""
+        """Have a step that was taken over, but never begun, wait for no more than these, which have settled."""
         blocked = self.filter(pk=pk, status=StepStatus.BLOCKED)
-        return blocked.update(depends_on=list(depends_on)) == 1
+        return blocked.update(depends_on=list(depends_on), missing=0) == 1
 
     def hold_longer(self, pk: int, *, attempt: int, lease: float) -> bool:
         """Let a claim hold for `lease` seconds from now; why the step was given back before counts no more."""

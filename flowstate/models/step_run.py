@@ -48,6 +48,7 @@ class StepRun(models.Model):
     uncertain = models.BooleanField(_("effect in doubt"), default=False)
     lease_until = models.DateTimeField(_("claimed until"), null=True, blank=True)
     claimed_by = models.CharField(_("claimed by process"), max_length=64, blank=True, default="")
+    missing = models.IntegerField(_("waits for so many"), default=0)
     wake_at = models.DateTimeField(_("due at"), null=True, blank=True)
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
@@ -117,6 +118,11 @@ class StepRun(models.Model):
         for name, value in columns.items():
             # As read from the database: the plain word, not the member of the enumeration.
             setattr(self, name, value.value if isinstance(value, models.TextChoices) else value)
+
+    @property
+    def is_join(self) -> bool:
+        """Whether it waits for more than one step."""
+        return len(self.depends_on) > 1
 
     @property
     def left_out(self) -> bool:

@@ -84,6 +84,10 @@ class StepRunQuerySet(BranchVerbs, CompensationVerbs, FunctionVerbs, WaitVerbs, 
         """Take a step for `lease` seconds, raising its fencing token above `attempt`, the one seen."""
         return move(self, _claiming(Claim(pk=pk, attempt=attempt, lease=lease), seen))
 
+    def claim_join(self, claim: Claim) -> bool:
+        """Take a join that only counts the step which the caller has just settled."""
+        return move(self, _claiming(claim, StepStatus.BLOCKED))
+
     def claim_due(self, pk: int, *, attempt: int, lease: float, celery_task_id: str = "") -> bool:
         """Take a step that is ready and whose time has come, raising its token above `attempt`, the one seen.
 
@@ -100,6 +104,7 @@ class StepRunQuerySet(BranchVerbs, CompensationVerbs, FunctionVerbs, WaitVerbs, 
             attempt=F("attempt") + 1,
             lease_until=DbNow(lease),
             claimed_by=own_name(),
+            missing=0,
             wake_at=None,
         )
 
@@ -197,11 +202,13 @@ class StepRunQuerySet(BranchVerbs, CompensationVerbs, FunctionVerbs, WaitVerbs, 
 
 
 def _claiming(claim: Claim, seen: StepStatus) -> Move:
+    counted = {} if claim.missing is None else {"missing": claim.missing}
     return Move(
         claim.pk,
-        {"status": seen, "attempt": claim.attempt},
+        {"status": seen, "attempt": claim.attempt, **counted},
         {
             "status": StepStatus.RUNNING,
+            "missing": 0,
             "attempt": claim.attempt + 1,
             "lease_until": DbNow(claim.lease),
             "claimed_by": own_name(),

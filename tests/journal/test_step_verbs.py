@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from flowstate.models import Compensation, StepRun, StepStatus
+from flowstate.models.claim import Claim
 from flowstate.models.clock import DbNow, db_now
 from tests.journal.rows import ENDED_AT, a_run, a_step
 
@@ -32,6 +33,11 @@ FORWARD: dict[str, tuple[StepStatus, Verb, StepStatus]] = {
         StepStatus.RUNNING,
     ),
     "make_ready": (StepStatus.BLOCKED, lambda row: rows.make_ready(row.pk), StepStatus.READY),
+    "claim_join": (
+        StepStatus.BLOCKED,
+        lambda row: rows.claim_join(Claim(pk=row.pk, attempt=row.attempt, lease=9, missing=0)),
+        StepStatus.RUNNING,
+    ),
     "finish": (
         StepStatus.RUNNING,
         lambda row: rows.finish(row.pk, attempt=row.attempt, status=StepStatus.DONE, at=ENDED_AT),
@@ -373,3 +379,24 @@ def test_a_failed_undoing_that_waits_is_not_claimed_by_its_old_token() -> None:
     assert (row.compensation, row.compensation_failures) == ("pending", 1)
     assert row.wake_at is not None
     assert row.lease_until is None
+
+
+def test_a_join_is_counted_down_to_the_last_and_that_one_claims_it() -> None:
+    """I7: each is one compare-and-set, so that of those who settle at once exactly one finds itself the last."""
+    row = a_step(status=StepStatus.BLOCKED, missing=3)
+    claim = Claim(pk=row.pk, attempt=0, lease=9, missing=1)
+
+    counted = [rows.count_down_but_last(row.pk) for _settled in range(3)]
+
+    assert counted == [True, True, False]
+    assert StepRun.objects.get(pk=row.pk).missing == 1
+    assert [rows.claim_join(claim), rows.claim_join(claim)] == [True, False]
+    assert StepRun.objects.get(pk=row.pk).missing == 0
+
+
+def test_only_what_is_blocked_is_counted_down_and_never_below_nothing() -> None:
+    """I7"""
+    begun, blocked = a_step(status=StepStatus.DONE, missing=1), a_step(status=StepStatus.BLOCKED, missing=2)
+
+    assert rows.count_down([begun.pk, blocked.pk], by=2) == 1
+    assert rows.count_down([begun.pk, blocked.pk]) == 0

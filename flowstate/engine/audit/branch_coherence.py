@@ -14,6 +14,7 @@ from flowstate.workflows.graph import Graph, dependents, order
 from flowstate.workflows.steps import Kind
 
 _WAITS = (StepStatus.BLOCKED, StepStatus.CANCELLED)
+_BEGUN = (StepStatus.READY, StepStatus.RUNNING, StepStatus.WAITING, StepStatus.DONE)
 _BADLY = (StepStatus.FAILED, StepStatus.UNKNOWN, StepStatus.CANCELLED)
 
 
@@ -25,6 +26,7 @@ def of_branches(steps: Steps, skew: timedelta, *, cascade: bool) -> Iterator[Fin
     for step in steps.values():
         yield from (_of_any if step.join == Join.ANY else _of_start)(step, steps, skew)
         yield from _of_branch(step, steps)
+        yield from _of_counter(step, steps)
     yield from _of_losers(steps, cascade=cascade)
     yield from _of_success(steps)
 
@@ -51,6 +53,17 @@ def _of_start(step: StepFacts, steps: Steps, skew: timedelta) -> Iterator[Findin
             yield "I6", step, f"was started although {name}, on which it depends, is {needed.status}", REPORT
         elif before(step.started_at, needed.ended_at, skew):
             yield "I6", step, f"was started before {name}, on which it depends, had ended", REPORT
+
+
+def _of_counter(step: StepFacts, steps: Steps) -> Iterator[Finding]:
+    """I7: a step counts on its own row how many it waits for, until it begins."""
+    if step.status == StepStatus.BLOCKED and step.run__status == RunStatus.RUNNING:
+        left = sum(steps[name].status not in SETTLED for name in step.depends_on)
+        if step.missing != left:
+            words = f"counts {step.missing} steps that it waits for, but of those {left} have not settled"
+            yield "I7", step, words, REPORT
+    elif step.status in _BEGUN and step.missing:
+        yield "I7", step, f"has begun, but still counts {step.missing} steps that it waits for", REPORT
 
 
 def _of_branch(step: StepFacts, steps: Steps) -> Iterator[Finding]:

@@ -29,6 +29,7 @@ class StepFacts:
     join: str
     optional: bool
     status: str
+    missing: int
     reason: str
     compensation: str
     failures: int

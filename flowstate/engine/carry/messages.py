@@ -22,8 +22,9 @@ from flowstate.engine.drive import drive
 from flowstate.engine.execution import Execution
 from flowstate.engine.functions.learn import learn_what_matters
 from flowstate.engine.loading import hold
+from flowstate.engine.look.next import Forward, Next
 from flowstate.engine.look.recheck import to_recheck
-from flowstate.engine.look.run import Forward, Next, lock_run, look, read_steps
+from flowstate.engine.look.run import lock_run, look_anew, read_steps
 from flowstate.engine.start.atomic import atomic_lease, run_atomic
 from flowstate.exceptions import StepUnknown, WorkflowUnknown
 from flowstate.models import Run, RunStatus, StepRun, StepStatus, WaitingFor
@@ -100,17 +101,17 @@ def _carry(execution: Execution) -> str:
     if execution.run.atomic and execution.run.status == RunStatus.RUNNING:
         return _carry_whole(execution)
     if execution.run.status == RunStatus.COMPENSATING:
-        drive(execution, in_transaction(execution, lambda: _look(execution)))
+        drive(execution, in_transaction(execution, lambda: look_anew(execution)))
         return execution.run.status
     if something_came(execution) or _to_compare(execution):
         drive(execution, in_transaction(execution, lambda: look_again(execution)))
         return execution.run.status
     following = _claim_ready(execution)
     if following is None and _is_to_move(execution):
-        drive(execution, in_transaction(execution, lambda: _look(execution)))
+        drive(execution, in_transaction(execution, lambda: look_anew(execution)))
         return execution.run.status
     if following is None and execution.has_races:  # there may be losers to undo
-        following = in_transaction(execution, lambda: _look(execution))
+        following = in_transaction(execution, lambda: look_anew(execution))
     if following is None:
         return ""
     drive(execution, following)
@@ -128,7 +129,7 @@ def carry_step(step_run_id: int, *, queue: str, celery_task_id: str = "") -> str
         return ""
     row = next(row for row in execution.rows.values() if row.pk == step_run_id)
     if to_recheck(execution, row):
-        drive(execution, in_transaction(execution, lambda: _look(execution)))
+        drive(execution, in_transaction(execution, lambda: look_anew(execution)))
         return execution.rows[row.name].status
     if not _claim(execution, row, celery_task_id=celery_task_id):
         return ""
@@ -199,11 +200,6 @@ def _claim_all(execution: Execution) -> bool:
     read_steps(execution)
     execution.inherited = frozenset(row.name for row in execution.rows.values() if row.settled)
     return True
-
-
-def _look(execution: Execution) -> Next:
-    lock_run(execution)
-    return look(execution)
 
 
 def _load(run_id: UUID, queue: str) -> Execution | None:

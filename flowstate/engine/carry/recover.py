@@ -7,7 +7,9 @@ from flowstate.engine.calls.errors import describe
 from flowstate.engine.calls.hooks import announce_step_failed
 from flowstate.engine.do.step import failure_of, lost_a_race
 from flowstate.engine.execution import Execution
-from flowstate.engine.look.run import Next, stop
+from flowstate.engine.look.counting import count_joins
+from flowstate.engine.look.next import Next
+from flowstate.engine.look.run import stop
 from flowstate.exceptions import WorkerLost
 from flowstate.models import Compensation, EventKind, Run, RunEvent, RunStatus, StepRun, StepStatus
 from flowstate.models.processes import is_gone
@@ -74,6 +76,7 @@ def _condemn(execution: Execution, row: StepRun) -> Next:
     _record(execution, row, row.attempt, words)
     announce_step_failed(execution, row.name, error)
     if outcome.forgiven or lost_a_race(execution, row.name):
+        count_joins(execution, [row.name])
         return None
     return stop(execution, error, step=row.name)
 

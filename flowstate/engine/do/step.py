@@ -6,10 +6,8 @@ import logging
 import random
 import time
 from asyncio import CancelledError
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from django.db import connections
@@ -19,27 +17,18 @@ from flowstate.engine.branches import abandoned
 from flowstate.engine.calls.contexts import context_of
 from flowstate.engine.calls.errors import describe
 from flowstate.engine.calls.guard import refuse_swallowed_errors, report_row_writes
-from flowstate.engine.calls.hooks import announce_step_done, announce_step_failed
+from flowstate.engine.calls.hooks import announce_step_failed
 from flowstate.engine.calls.time_limit import TimeLimit, time_limit, time_limit_until
 from flowstate.engine.database.blocks import LostClaim, in_transaction
 from flowstate.engine.database.contention import drop_interrupted, is_contention
 from flowstate.engine.do.joins import outlives_failure, refuse_failures, winner_of
 from flowstate.engine.do.lineage import write_touches
+from flowstate.engine.do.outcome import Outcome, finish, record_outcome
 from flowstate.engine.execution import Execution, KeyTaken, timeout_of
 from flowstate.engine.handover import publish_step
-from flowstate.engine.look.parents import lock_ancestors
-from flowstate.engine.look.run import (
-    Forward,
-    Next,
-    claim_of,
-    claim_successor,
-    end_run,
-    know_claimed,
-    lock_run,
-    look,
-    read_steps,
-    stop,
-)
+from flowstate.engine.look.counting import count_joins
+from flowstate.engine.look.next import Forward, Next
+from flowstate.engine.look.run import lock_run, look, read_steps, stop
 from flowstate.exceptions import StepInterrupted, StepsFailed, StepTimeout, ValueNotSerializable
 from flowstate.models import EventKind, RunEvent, RunStatus, StepRun, StepStatus
 from flowstate.models.clock import host_now
@@ -53,18 +42,6 @@ logger = logging.getLogger("flowstate.steps")
 
 FAILURES = (Exception, CancelledError)
 """What counts as the failure of a step: an `async def` one may end by the cancelling of a task of its own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What came of a step: its status and its other columns."""
-
-    status: StepStatus
-    columns: dict[str, Any] = field(default_factory=dict)
-    forgiven: bool = True
-    """Whether the run goes on: a failed step may be optional."""
-    touched: Sequence[entities.Touched] = ()
-    """The rows that it touched, of models that are traced."""
 
 
 def run_step(execution: Execution, name: str) -> Next:
@@ -177,65 +154,6 @@ def attempt(
     return Outcome(status=StepStatus.DONE, columns=columns, touched=touched)
 
 
-def record_outcome(execution: Execution, name: str, outcome: Outcome) -> Next:
-    """Write the outcome and claim what follows, in the caller's transaction."""
-    row = execution.rows[name]
-    successor = execution.successor_of(name)
-    if successor is None and execution.all_settled_but(row):
-        return _record_last(execution, row, outcome)
-    direct = successor is not None and execution.belongs_here(successor)
-    if direct and successor is not None:
-        lease = execution.lease(execution.step(successor.name))
-        if lease < execution.lease(execution.step(name)):  # else somebody would look too late
-            lock_ancestors(execution)
-            execution.runs.lower_wake_up(execution.run.pk, delay=lease)
-    else:
-        lock_run(execution)
-    claimed = _finish(execution, row, outcome, host_now(), following=successor if direct else None)
-    if outcome.status == StepStatus.DONE:
-        announce_step_done(execution, name)
-    if direct and successor is not None:
-        if claimed:
-            return Forward(successor.name)
-        lock_run(execution)  # somebody stopped the run meanwhile
-    return look(execution)
-
-
-def _record_last(execution: Execution, row: StepRun, outcome: Outcome) -> Next:
-    """Write the outcome of the last step and the run's end: what has settled elsewhere has for good."""
-    at = host_now()
-    row.reflect(status=outcome.status, **outcome.columns)
-    if outcome.status == StepStatus.DONE:
-        announce_step_done(execution, row.name)
-    ended = end_run(execution, RunStatus.SUCCEEDED)
-    if not ended:
-        lock_run(execution)  # somebody stopped the run meanwhile
-    _finish(execution, row, outcome, at)
-    return None if ended else look(execution)
-
-
-def _finish(
-    execution: Execution, row: StepRun, outcome: Outcome, at: datetime, *, following: StepRun | None = None
-) -> bool:
-    """Write the outcome and claim the step that follows, if one is given; return whether that was claimed."""
-    written: dict[str, Any] = {"attempt": row.attempt, "status": outcome.status, "at": at, **outcome.columns}
-    rows = execution.step_runs
-    if following is None:
-        finished, claimed = rows.finish(row.pk, **written), False
-    elif execution.run.deadline_at is not None:  # judged by the claim, a statement of its own
-        finished = rows.finish(row.pk, **written)
-        claimed = finished and claim_successor(execution, following)
-    else:
-        claim = claim_of(execution, following)
-        finished, claimed = rows.finish_and_claim(row.pk, following=claim, **written)
-        if claimed:
-            know_claimed(execution, following)
-    if not finished:
-        raise LostClaim
-    execution.know(row, status=outcome.status, ended_at=at, **outcome.columns)
-    return claimed
-
-
 def after_failure(
     execution: Execution, row: StepRun, step: Step[Any], error: BaseException, *, in_doubt: bool
 ) -> Next:
@@ -298,7 +216,7 @@ def _give_up(execution: Execution, name: str, outcome: Outcome, error: BaseExcep
 
     def record() -> None:
         at = host_now()
-        _finish(execution, execution.rows[name], outcome, at)
+        finish(execution, execution.rows[name], outcome, at)
         execution.rows[name].reflect(status=outcome.status, ended_at=at, **outcome.columns)
         announce_step_failed(execution, name, error)
 
@@ -306,6 +224,7 @@ def _give_up(execution: Execution, name: str, outcome: Outcome, error: BaseExcep
         return stop(execution, error, step=name, record=record)
     lock_run(execution)
     record()
+    count_joins(execution, [name])
     return look(execution)
 
 

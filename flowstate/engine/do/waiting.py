@@ -24,18 +24,19 @@ from flowstate.engine.calls.time_limit import time_limit
 from flowstate.engine.database.blocks import LostClaim, callers_transaction, in_transaction
 from flowstate.engine.database.contention import drop_interrupted, is_contention
 from flowstate.engine.do.joins import refuse_failures
+from flowstate.engine.do.outcome import Outcome, record_outcome
 from flowstate.engine.do.step import (
     FAILURES,
-    Outcome,
     after_failure,
     default_of,
     landed,
-    record_outcome,
     timed_out,
 )
 from flowstate.engine.execution import Execution, KeyTaken, timeout_of
 from flowstate.engine.handover import publish_run, publish_step
-from flowstate.engine.look.run import Next, lock_run, look, read_steps, stop
+from flowstate.engine.look.counting import count_down
+from flowstate.engine.look.next import Next
+from flowstate.engine.look.run import lock_run, look, read_steps, stop
 from flowstate.engine.waits.kind import Verdict, Wait
 from flowstate.engine.waits.kinds import WAIT_KINDS
 from flowstate.exceptions import StepInterrupted
@@ -276,5 +277,6 @@ def _settled(
     won = rows.settle_waiting(row.pk, attempt=row.attempt, status=status, at=at, by_time=by_time, **columns)
     if won:
         row.reflect(status=status, ended_at=at, wake_at=None, **columns)
+        count_down(execution, [row.name])
         WAIT_KINDS[row.kind].forget([row], execution.using)
     return won

@@ -14,7 +14,8 @@ from flowstate.engine.execution import Execution, timeout_of
 from flowstate.engine.functions.leave import leave
 from flowstate.engine.functions.passes import Pass, recorded_in
 from flowstate.engine.loading import load
-from flowstate.engine.look.run import Backward, Forward, Next, lock_run, look
+from flowstate.engine.look.next import Backward, Forward, Next
+from flowstate.engine.look.run import lock_run, look
 from flowstate.exceptions import StepInterrupted, StepUnknown, WorkflowUnknown
 from flowstate.exceptions.shapes import ShapeChanged
 from flowstate.models import Run, StepRun, StepStatus

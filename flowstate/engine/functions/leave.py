@@ -6,7 +6,8 @@ from flowstate.engine.calls.errors import describe
 from flowstate.engine.calls.hooks import announce
 from flowstate.engine.database.blocks import LostClaim, in_transaction
 from flowstate.engine.execution import Execution
-from flowstate.engine.look.run import Next, lock_run, look, read_steps
+from flowstate.engine.look.next import Next
+from flowstate.engine.look.run import lock_run, look, read_steps
 from flowstate.engine.look.wake_up import plan_wake_up
 from flowstate.exceptions.shapes import ShapeChanged
 from flowstate.models import EventKind, RunEvent, RunStatus, StepStatus, WaitingFor

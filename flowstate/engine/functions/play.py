@@ -12,19 +12,19 @@ from flowstate.engine.calls.guard import report_row_writes
 from flowstate.engine.calls.time_limit import time_limit
 from flowstate.engine.database.blocks import LostClaim, in_transaction
 from flowstate.engine.database.contention import drop_interrupted, is_contention
+from flowstate.engine.do.outcome import Outcome, record_outcome
 from flowstate.engine.do.step import (
     FAILURES,
-    Outcome,
     after_failure,
     changes_of,
     landed,
-    record_outcome,
     timed_out,
 )
 from flowstate.engine.execution import Execution, KeyTaken, timeout_of
 from flowstate.engine.functions.leave import leave
 from flowstate.engine.functions.passes import Pass
-from flowstate.engine.look.run import Next, go_on, lock_run, look
+from flowstate.engine.look.next import Next
+from flowstate.engine.look.run import go_on, lock_run, look
 from flowstate.engine.new_run import new_row
 from flowstate.exceptions import StepInterrupted, WorkflowNotFindable
 from flowstate.models import RunStatus, StepRun, StepStatus
@@ -101,7 +101,8 @@ def _record(execution: Execution, came: Wish | Outcome) -> Next:
             raise LostClaim
         return look(execution)
     names = [step.name for step in came.steps]
-    if not rows.ask(row.pk, attempt=row.attempt, depends_on=names):
+    missing = sum(name not in execution.rows or not execution.rows[name].settled for name in names)
+    if not rows.ask(row.pk, attempt=row.attempt, depends_on=names, missing=missing):
         raise LostClaim
     row.reflect(
         status=StepStatus.BLOCKED, depends_on=names, lease_until=None, wake_at=None, lost=0, reason=""

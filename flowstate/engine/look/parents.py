@@ -16,6 +16,7 @@ from flowstate.engine.database.blocks import flush
 from flowstate.engine.execution import Execution
 from flowstate.engine.handover import publish_run_of
 from flowstate.engine.loading import hold
+from flowstate.engine.look.counting import count_down
 from flowstate.engine.look.stopping import stop_unstarted
 from flowstate.exceptions import ChildCancelled, ChildFailed, StepError, StepUnknown, WorkflowUnknown
 from flowstate.models import Compensation, RunStatus, StepRun, StepStatus, WaitingFor
@@ -154,6 +155,7 @@ def _write(parent: Execution, row: StepRun, status: StepStatus, **columns: Any) 
     won = parent.step_runs.settle_waiting(row.pk, attempt=row.attempt, status=status, at=at, **columns)
     if won:
         row.reflect(status=status, ended_at=at, **columns)
+        count_down(parent, [row.name])
     return won
 
 

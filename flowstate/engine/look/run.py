@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import DateTimeField, Value
@@ -16,6 +15,8 @@ from flowstate.engine.calls.outputs import output_of, record_problem
 from flowstate.engine.decide import Advance, Attention, End, Leave, Rest, Undo, decide
 from flowstate.engine.execution import Execution
 from flowstate.engine.handover import publish_run, publish_step
+from flowstate.engine.look.counting import count_joins
+from flowstate.engine.look.next import Backward, Forward, Look, Next
 from flowstate.engine.look.parents import lock_ancestors, tell_attention, tell_end
 from flowstate.engine.look.recheck import reopen_changed
 from flowstate.engine.look.stopping import forget_waits, stop_unstarted
@@ -27,30 +28,18 @@ from flowstate.models.clock import DbNow, host_now
 from flowstate.workflows.steps import Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
-    """Go on with this step, which this process has claimed."""
-
-    step: str
-
-
-@dataclass(frozen=True, slots=True)
-class Backward:
-    """Go on with undoing this step; claimed if its compensation is the user's code."""
-
-    step: str
-
-
-Next = Forward | Backward | None
-"""What the process does next; None: nothing, others do or somebody must act."""
-
-
 def lock_run(execution: Execution) -> None:
     """Lock the run's row until the transaction ends; after those of the runs above, before those of its steps."""
     lock_ancestors(execution)
     runs = execution.runs.select_for_update()
     fresh = runs.only("status", "cancelled_at").get(pk=execution.run.pk)
     execution.run.reflect(status=fresh.status, cancelled_at=fresh.cancelled_at)
+
+
+def look_anew(execution: Execution) -> Next:
+    """Lock the run's row and look at the run: the first that its transaction does."""
+    lock_run(execution)
+    return look(execution)
 
 
 def look(execution: Execution) -> Next:
@@ -120,6 +109,7 @@ def _left(execution: Execution, skipped: Mapping[str, str], cancelled: Mapping[s
         for row in out:
             status = StepStatus.UNKNOWN if row.uncertain else StepStatus.CANCELLED
             row.reflect(status=status, reason=reason, ended_at=host_now(), wake_at=None)
+    count_joins(execution, [*skipped, *cancelled])
     return as_known
 
 
@@ -149,9 +139,8 @@ def proceed(
             record()
             return None
         case Undo(due):
-            if _recorded_and_claimed(execution, execution.rows[due[0]], record, record_and_claim):
-                return Backward(due[0])
-            lock_run(execution)
+            claimed = _recorded_and_claimed(execution, execution.rows[due[0]], record, record_and_claim)
+            return Backward(due[0]) if claimed else Look()
         case _:
             lock_run(execution)
             record()
@@ -227,8 +216,9 @@ def claim_successor(execution: Execution, row: StepRun) -> bool:
 
 
 def claim_of(execution: Execution, row: StepRun) -> Claim:
-    """Return the claim of a step as this process would hold it."""
-    return Claim(pk=row.pk, attempt=row.attempt, lease=execution.lease(execution.step(row.name)))
+    """Return the claim, as this process would hold it, of a step that only waits for the one it settles."""
+    lease = execution.lease(execution.step(row.name))
+    return Claim(pk=row.pk, attempt=row.attempt, lease=lease, missing=1)
 
 
 def know_claimed(execution: Execution, row: StepRun) -> None:
@@ -254,6 +244,14 @@ def _advance(execution: Execution, unblocked: tuple[str, ...]) -> Next:
     return None if mine is None else Forward(mine.name)
 
 
+def take(execution: Execution, name: str) -> Next:
+    """Claim a step that was ready; where somebody was faster, look at the run anew."""
+    row = execution.rows[name]
+    if not _claimed(execution, row, StepStatus.READY):
+        return Look()
+    return Forward(name)
+
+
 def _claimed(execution: Execution, row: StepRun, seen: StepStatus) -> StepRun | None:
     rows = execution.step_runs
     lease = execution.lease(execution.step(row.name))
@@ -269,11 +267,20 @@ def _claimed(execution: Execution, row: StepRun, seen: StepStatus) -> StepRun | 
 
 
 def _undo(execution: Execution, due: tuple[str, ...]) -> Next:
-    """Take the first of the due steps that may be undone now; the run's wake-up is early enough as it is."""
+    """Take the first of the due steps that may be undone now; the run's wake-up is early enough as it is.
+
+    Among workers what takes its time goes first, and another one joins in. Inverses follow each other in their
+    order all the same: they are not claimed, and the second to carry one out finds it recorded.
+    """
     if execution.passive:
         return None
-    for name in due:
-        if _claimed_undoing(execution, execution.rows[name]):
+    if execution.carried:
+        due = tuple(sorted(due, key=lambda name: execution.step(name).derives_inverse))
+    for number, name in enumerate(due, start=1):
+        row = execution.rows[name]
+        if _claimed_undoing(execution, row):
+            if execution.carried and row.compensation == Compensation.RUNNING and number < len(due):
+                publish_run(execution)
             return Backward(name)
     plan_wake_up(execution)
     return None

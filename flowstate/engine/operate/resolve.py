@@ -17,7 +17,8 @@ from flowstate.engine.database.contention import is_contention
 from flowstate.engine.drive import drive
 from flowstate.engine.execution import Execution
 from flowstate.engine.loading import load
-from flowstate.engine.look.run import Next, lock_run, look
+from flowstate.engine.look.next import Next
+from flowstate.engine.look.run import lock_run, look
 from flowstate.engine.operate.verbs import cannot, keep_failure, record_act, require_user
 from flowstate.engine.undo.conflicts import (
     invert,

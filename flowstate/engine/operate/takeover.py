@@ -13,7 +13,8 @@ from flowstate.engine.drive import drive
 from flowstate.engine.execution import Execution, KeyTaken
 from flowstate.engine.functions.again import asked_before
 from flowstate.engine.keys import exclusive_hash
-from flowstate.engine.look.run import Next, lock_run, look
+from flowstate.engine.look.next import Next
+from flowstate.engine.look.run import lock_run, look
 from flowstate.engine.new_run import default_lease, label_of, new_rows, new_run, open_for_workers
 from flowstate.engine.operate.again import again_from, asks_for_its_steps, standing
 from flowstate.engine.operate.authority import may_operate_all

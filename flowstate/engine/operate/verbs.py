@@ -15,8 +15,9 @@ from flowstate.engine.database.blocks import in_transaction
 from flowstate.engine.drive import drive
 from flowstate.engine.execution import Execution
 from flowstate.engine.loading import load
+from flowstate.engine.look.next import Next
 from flowstate.engine.look.parents import tell_resumed
-from flowstate.engine.look.run import Next, lock_run, look
+from flowstate.engine.look.run import lock_run, look
 from flowstate.engine.look.stopping import stop_unstarted
 from flowstate.engine.new_run import label_of
 from flowstate.engine.operate.takeover import continuation_of

@@ -31,11 +31,13 @@ from flowstate.engine.database.blocks import (
 from flowstate.engine.database.contention import is_contention
 from flowstate.engine.do.joins import outlives_failure
 from flowstate.engine.do.lineage import write_touches
-from flowstate.engine.do.step import FAILURES, Outcome, attempt, failure_of
+from flowstate.engine.do.outcome import Outcome
+from flowstate.engine.do.step import FAILURES, attempt, failure_of
 from flowstate.engine.drive import drive
 from flowstate.engine.execution import Execution, KeyTaken, insert, timeout_of
+from flowstate.engine.look.next import Next
 from flowstate.engine.look.parents import lock_ancestors, tell_end
-from flowstate.engine.look.run import Next, lock_run, look, read_steps, stop
+from flowstate.engine.look.run import lock_run, look, read_steps, stop
 from flowstate.engine.new_run import new_rows, skip_untaken
 from flowstate.exceptions import RunTimeout, StepInterrupted, StepsFailed, StepTimeout, ValueNotSerializable
 from flowstate.models import EventKind, RunEvent, RunStatus, StepRun, StepStatus

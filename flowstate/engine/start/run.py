@@ -18,7 +18,7 @@ from flowstate.engine.database.blocks import callers_transaction, flush
 from flowstate.engine.drive import drive
 from flowstate.engine.execution import Execution, KeyTaken
 from flowstate.engine.keys import exclusive_hash, idempotency_hash, input_hash
-from flowstate.engine.look.run import Forward
+from flowstate.engine.look.next import Forward
 from flowstate.engine.new_run import new_rows, new_run, open_for_workers, open_inline
 from flowstate.engine.start.atomic import run_atomic
 from flowstate.exceptions import (

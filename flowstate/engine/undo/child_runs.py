@@ -12,7 +12,8 @@ from flowstate.engine.calls.errors import describe
 from flowstate.engine.database.blocks import LostClaim, in_transaction
 from flowstate.engine.execution import Execution, insert
 from flowstate.engine.handover import publish_run_of
-from flowstate.engine.look.run import Next, lock_run, look
+from flowstate.engine.look.next import Look, Next
+from flowstate.engine.look.run import lock_run, look
 from flowstate.engine.waits.children import inherited_from
 from flowstate.exceptions import ChildGone
 from flowstate.models import Run, RunStatus, StepRun
@@ -29,7 +30,7 @@ def undo_child(execution: Execution, name: str) -> Next:
     try:
         return in_transaction(execution, lambda: _begin(execution, row))
     except LostClaim:
-        return None
+        return Look()
 
 
 def _begin(execution: Execution, row: StepRun) -> Next:

@@ -22,7 +22,8 @@ from flowstate.engine.database.contention import drop_interrupted, is_contention
 from flowstate.engine.do.step import FAILURES
 from flowstate.engine.execution import Execution, timeout_of
 from flowstate.engine.handover import publish_run
-from flowstate.engine.look.run import Next, lock_run, look, proceed
+from flowstate.engine.look.next import Look, Next
+from flowstate.engine.look.run import lock_run, look, proceed
 from flowstate.engine.undo.child_runs import undo_child
 from flowstate.engine.undo.conflicts import (
     invert,
@@ -58,8 +59,8 @@ def undo_step(execution: Execution, name: str) -> Next:
         if step.external or step.waits:
             return _outside(execution, row, step)
         return _inside(execution, row, step)
-    except LostClaim:
-        return None
+    except LostClaim:  # nobody may have looked since this process recorded the undoing before
+        return Look()
 
 
 def _by_inverse(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
