@@ -9,6 +9,7 @@ from django.db.models import F
 
 from flowstate import (
     Action,
+    ApprovalStep,
     Context,
     CreateStep,
     DelayStep,
@@ -18,6 +19,7 @@ from flowstate import (
     Workflow,
     WorkflowStep,
     allow_any,
+    is_staff,
     step,
 )
 from flowstate.actions.bound import BoundAction
@@ -109,6 +111,16 @@ class Answered(Workflow):
 
     reserve = Journey.reserve
     answer = EventStep("answer", key=lambda ctx: ctx.entity_id)
+    charge = Patient.charge
+    receipt = Patient.receipt
+    mark = Patient.mark
+
+
+class Approved(Workflow):
+    """Takes stock, asks a person, and then charges, books and marks."""
+
+    reserve = Journey.reserve
+    review = ApprovalStep(approvers=is_staff, show=["quantity"])
     charge = Patient.charge
     receipt = Patient.receipt
     mark = Patient.mark

@@ -16,17 +16,19 @@ from uuid import UUID
 
 import pytest
 
+from django.contrib.auth.models import User
 from django.db import connection
 
 from flowstate import SYSTEM, Workflow, deliver_event
 from flowstate.engine.carry.messages import carry_run
 from flowstate.engine.carry.sweep import sweep
-from flowstate.models import Event, Run
+from flowstate.models import Approval, Event, Run
 from flowstate.models.clock import FAR_FUTURE, shift_clock
 from tests.faults import asking, journeys, post
 from tests.faults.afterwards import QUANTITY, STOCK, broken, complaints, recover_all
 from tests.faults.journeys import (
     Answered,
+    Approved,
     Doomed,
     DoomedFamily,
     DoomedInOne,
@@ -121,6 +123,45 @@ def ask_again(sale: Sale, workflow: type[Workflow]) -> None:
         deliver_event("answer", sale.pk, event_id=str(sale.pk))
 
 
+def boss() -> User:
+    return User.objects.get_or_create(username="boss", defaults={"is_staff": True})[0]
+
+
+def approve(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
+    """Die while people are asked, while one decides, and while the run goes on with that."""
+    decider = boss()
+    plug.arm()
+    carry_run(str(enqueue(sale, workflow).pk), queue="flowstate")
+    Approval.objects.get(run__object_id=str(sale.pk)).approve(decider)
+    post.deliver()
+
+
+def reject(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
+    """Die while one rejects, and while the run is undone."""
+    decider = boss()
+    carry_run(str(enqueue(sale, workflow).pk), queue="flowstate")
+    plug.arm()
+    Approval.objects.get(run__object_id=str(sale.pk)).reject(decider, "No.")
+    post.deliver()
+
+
+def approve_again(sale: Sale, workflow: type[Workflow]) -> None:
+    """Do as who has had no answer: what was decided stands, and is not decided again."""
+    run = enqueue(sale, workflow)
+    shift_clock(100)
+    for _hop in range(2):
+        sweep()
+        post.deliver()
+    for approval in run.approvals.pending():
+        approval.approve(boss())
+
+
+def reject_again(sale: Sale, workflow: type[Workflow]) -> None:
+    """Do as who has had no answer."""
+    for approval in enqueue(sale, workflow).approvals.pending():
+        approval.reject(boss(), "No.")
+
+
 def raise_a_child(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
     """Die while a child run is begun, worked on and ended, and while its parent goes on."""
     plug.arm()
@@ -188,6 +229,12 @@ SCENARIOS = {
     ),
     "answered before": Scenario(
         workflow=Answered, work=answer_before, ends=("succeeded",), outside=("charge",), again=ask_again
+    ),
+    "approved": Scenario(
+        workflow=Approved, work=approve, ends=("succeeded",), outside=("charge",), again=approve_again
+    ),
+    "rejected": Scenario(
+        workflow=Approved, work=reject, ends=("compensated",), outside=("charge",), again=reject_again
     ),
     "child": Scenario(workflow=Family, work=raise_a_child, ends=("succeeded",), outside=("charge",)),
     "child undone": Scenario(
