@@ -227,12 +227,13 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('approval', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='inbox_entries', to='flowstate.approval')),
                 ('audience', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='flowstate.approvalaudience')),
+                ('position', models.BigIntegerField(verbose_name='order')),
                 ('exact', models.BooleanField(default=False, verbose_name='for all of them')),
             ],
             options={
                 'verbose_name': 'inbox entry',
                 'verbose_name_plural': 'inbox entries',
-                'constraints': [models.UniqueConstraint(fields=('audience', 'approval'), name='flowstate_inbox_audience')],
+                'constraints': [models.UniqueConstraint(fields=('audience', 'position'), name='flowstate_inbox_audience')],
             },
         ),
         migrations.CreateModel(

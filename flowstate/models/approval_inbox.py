@@ -54,14 +54,14 @@ class InboxQuerySet(models.QuerySet["InboxEntry"]):
 
     def first_of(self, audience: ApprovalAudience, *, after: int, limit: int) -> list[InboxEntry]:
         """Return the entries of the longest waiting approvals for these people, after one of them."""
-        mine = self.filter(audience=audience, approval__gt=after)
-        return list(mine.order_by("approval_id")[:limit])
+        mine = self.filter(audience=audience, position__gt=after)
+        return list(mine.order_by("position")[:limit])
 
     def enter(self, approval: Approval, audiences: Iterable[ApprovalAudience], *, exact: bool) -> None:
         """Have the approval found by these people too."""
         known = set(self.filter(approval=approval.pk).values_list("audience_id", flat=True))
         self.bulk_create(
-            InboxEntry(approval=approval, audience=audience, exact=exact)
+            InboxEntry(approval=approval, position=approval.pk, audience=audience, exact=exact)
             for audience in audiences
             if audience.pk not in known
         )
@@ -80,6 +80,11 @@ class InboxEntry(models.Model):
     audience: models.ForeignKey[ApprovalAudience, ApprovalAudience] = models.ForeignKey(
         ApprovalAudience, on_delete=models.CASCADE, related_name="+", db_index=False
     )
+    position = models.BigIntegerField(_("order"))
+    """The approval's key once more: only one index has this order, that in which each audience stands by itself.
+
+    Ordered by the other column, a planner may walk what waits for everybody in search of what waits for one.
+    """
     exact = models.BooleanField(_("for all of them"), default=False)
     """Whether all of these people may decide as far as the rules go, so that nobody need ask them."""
 
@@ -89,7 +94,7 @@ class InboxEntry(models.Model):
         verbose_name = _("inbox entry")
         verbose_name_plural = _("inbox entries")
         constraints = [
-            models.UniqueConstraint(fields=["audience", "approval"], name="flowstate_inbox_audience")
+            models.UniqueConstraint(fields=["audience", "position"], name="flowstate_inbox_audience")
         ]
 
     def __str__(self) -> str:

@@ -20,7 +20,7 @@ def question(step: str = "waiting", run: str = "running", **columns: Any) -> App
 def entered(approval: Approval) -> None:
     """Put an approval into an inbox."""
     audience, _made = ApprovalAudience.objects.get_or_create(key="group buyers")
-    InboxEntry.objects.create(approval=approval, audience=audience)
+    InboxEntry.objects.create(approval=approval, position=approval.pk, audience=audience)
 
 
 def voted(approval: Approval, ballot: str, **columns: Any) -> None:

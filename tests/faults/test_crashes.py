@@ -22,7 +22,7 @@ from django.db import connection
 from flowstate import SYSTEM, Workflow, deliver_event
 from flowstate.engine.carry.messages import carry_run
 from flowstate.engine.carry.sweep import sweep
-from flowstate.models import Approval, Event, Run
+from flowstate.models import Approval, ApprovalAudience, Event, Run
 from flowstate.models.clock import FAR_FUTURE, shift_clock
 from tests.faults import asking, journeys, post
 from tests.faults.afterwards import QUANTITY, STOCK, broken, complaints, recover_all
@@ -124,6 +124,9 @@ def ask_again(sale: Sale, workflow: type[Workflow]) -> None:
 
 
 def boss() -> User:
+    ApprovalAudience.objects.named(
+        ["staff"], personal=[]
+    )  # made once, so that each child meets the same points
     return User.objects.get_or_create(username="boss", defaults={"is_staff": True})[0]
 
 

@@ -13,11 +13,28 @@ from typing import Any
 from django.contrib.contenttypes.models import ContentType
 from django.db import connections, models
 
-from flowstate.models import Event, EventWait, Run, RunEvent, StepRun
+from flowstate.models import (
+    Approval,
+    ApprovalApprover,
+    ApprovalAudience,
+    Event,
+    EventWait,
+    InboxEntry,
+    Run,
+    RunEvent,
+    StepRun,
+    Vote,
+)
 from flowstate.models.clock import FAR_FUTURE, DbNow
 from tests.kiosk.models import Sale
 
-JOURNAL = (Run, StepRun, RunEvent, Event, EventWait)
+JOURNAL = (Run, StepRun, RunEvent, Event, EventWait, Approval, InboxEntry)
+BESIDE = (Vote, ApprovalApprover, ApprovalAudience)
+"""Of these there are few rows, or those that a scene makes."""
+
+MINE, OTHERS = "group buyers", "group sellers"
+"""For whom what waits for people is: for one half each."""
+
 LONG_AGO = datetime(2022, 1, 1, tzinfo=UTC)
 
 _ROWS = "(1000000 + n % 1000)::text"
@@ -43,7 +60,8 @@ def fill_waiting(count: int, *, using: str = "default", requested_by: int | None
     """Add live runs whose middle step waits: every other one for a person, the rest for next year."""
     person = "CASE WHEN n % 2 = 0 THEN 'person' ELSE 'time' END"
     later = f"CASE WHEN n % 2 = 0 THEN '{FAR_FUTURE}' ELSE now() + interval '1 year' END"
-    columns = {"status": "'running'", "waiting_for": person, "wake_at": later}
+    asking = "'tests.growth.scenes.Decided'"
+    columns = {"status": "'running'", "waiting_for": person, "wake_at": later, "workflow": asking}
     _fill(count, _WAITING, columns, using, requested_by)
 
 
@@ -88,6 +106,7 @@ def _fill_steps(count: int, prefix: str, using: str) -> None:
     _insert(step, columns, f"generate_series(1, {count:d}) AS n, generate_series(0, 2) AS s", using)
     if prefix == _WAITING:
         _fill_events(using)
+        _fill_approvals(using)
 
 
 def _fill_events(using: str) -> None:
@@ -98,6 +117,19 @@ def _fill_events(using: str) -> None:
     moments = {"expires_at": "now() + interval '1 year'", "wake_at": "now() + interval '1 year'"}
     event = Event(name="filled", key="k", received_at=LONG_AGO)
     _insert(event, {"topic": f"reverse({topic})", "delivery_key": topic, **moments}, waiting, using)
+
+
+def _fill_approvals(using: str) -> None:
+    """Have every step that waits also wait for people, of two groups."""
+    steps = f"(SELECT id AS n, run_id FROM {StepRun._meta.db_table} WHERE status = 'waiting') AS waiting"  # noqa: S608
+    asked = Approval(step="review", attempt=0, digest="0" * 64, opened_at=LONG_AGO)
+    _insert(asked, {"run_id": "waiting.run_id", "step_run_id": "n"}, steps, using)
+    audiences = ApprovalAudience.objects.using(using)
+    mine, others = (audiences.get_or_create(key=key)[0].pk for key in (MINE, OTHERS))
+    one_of_them = f"CASE n % 2 WHEN 0 THEN {mine:d} ELSE {others:d} END"
+    approvals = f"(SELECT id AS n FROM {Approval._meta.db_table}) AS asked"  # noqa: S608
+    columns = {"approval_id": "n", "position": "n", "audience_id": one_of_them}
+    _insert(InboxEntry(exact=True), columns, approvals, using)
 
 
 def _key(prefix: str) -> str:
@@ -135,7 +167,7 @@ def _insert(example: models.Model, expressions: Mapping[str, str], rows: str, us
 def analyze(using: str = "default") -> None:
     """Let the planner know how large the tables are, and leave them as they are until `empty`."""
     with connections[using].cursor() as cursor:
-        for model in JOURNAL:
+        for model in (*JOURNAL, *BESIDE):
             table = model._meta.db_table
             # Whoever else vacuums or analyzes meanwhile would change what is compared.
             cursor.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
@@ -147,7 +179,7 @@ def empty(using: str = "default") -> None:
     name = str(connections[using].settings_dict["NAME"])
     assert name.startswith("test_"), f"{name} is no database of a test"
     with connections[using].cursor() as cursor:
-        tables = [model._meta.db_table for model in JOURNAL]
+        tables = [model._meta.db_table for model in (*JOURNAL, *BESIDE)]
         cursor.execute(f"TRUNCATE {', '.join(tables)}")
         for table in tables:
             cursor.execute(f"ALTER TABLE {table} RESET (autovacuum_enabled)")

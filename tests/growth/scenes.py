@@ -8,11 +8,12 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 
 from flowstate import (
     SYSTEM,
     AlreadyRunning,
+    ApprovalStep,
     CreateStep,
     DelayStep,
     EventStep,
@@ -21,7 +22,9 @@ from flowstate import (
     Workflow,
     WorkflowStep,
     deliver_event,
+    in_group,
 )
+from flowstate.engine.approvals.inbox import inbox_of
 from flowstate.engine.carry import messages
 from flowstate.engine.carry.messages import carry_run, carry_step, drain
 from flowstate.engine.carry.recover import end_leases_of_the_gone
@@ -92,6 +95,16 @@ class Answered(Workflow):
     last = CreateStep("kiosk.Entry", values={"what": "last"})
 
 
+class Decided(Workflow):
+    """Asks a group of people, for a year."""
+
+    class Meta:
+        exclusive = None
+
+    review = ApprovalStep(approvers=in_group("deciders"), expires=timedelta(days=365))
+    last = CreateStep("kiosk.Entry", values={"what": "last"})
+
+
 class Parent(Workflow):
     """Leaves three rows to a child."""
 
@@ -115,6 +128,8 @@ class Stage:
         self.using = using
         self.user = User.objects.create_user("ada")
         self.stranger = User.objects.create_user("eve")
+        self.decider = User.objects.create_user("dan")
+        self.decider.groups.add(Group.objects.create(name="deciders"))
         product = Product.objects.create(name="tea", stock=1_000_000)
         self.sale = Sale.objects.create(owner=self.user, product=product, quantity=1)
 
@@ -230,8 +245,19 @@ class Stage:
     def look_into_the_inbox(self) -> None:
         assert sweep_inbox() == 0
 
+    def ask_and_decide(self) -> None:
+        run = Decided.run(user=SYSTEM)
+        assert sweep() == 0
+        [asked] = inbox_of(self.decider).approvals
+        asked.approve(self.decider)
+        assert carry_run(str(run.pk), queue=QUEUE) == "succeeded"
+
+    def find_nothing_to_decide(self) -> None:
+        assert inbox_of(self.stranger).approvals == []
+
     def cancel_what_waits(self) -> None:
         Answered.run(user=SYSTEM).cancel(SYSTEM)
+        Decided.run(user=SYSTEM).cancel(SYSTEM)
 
     def carry_a_child(self) -> None:
         run = Parent.run(user=SYSTEM)
