@@ -36,11 +36,15 @@ class RunQuerySet(models.QuerySet["Run"]):
     def attention(self) -> Self:
         """Return the runs that a person must act on, and those above them, which wait for that.
 
-        Among them those of functions that do not ask for their steps as the journal has them.
+        Among them those of functions that do not ask for their steps as the journal has them. Not those that
+        merely ask people: these go on by themselves once that is decided.
         """
         steps = self.model._meta.get_field("step_runs").related_model
-        person = Q(child__waiting_for=WaitingFor.PERSON) | Q(undone_by__waiting_for=WaitingFor.PERSON)
-        below = steps._base_manager.filter(person, run=OuterRef("pk"), kind="workflow")
+        asking = steps._base_manager.filter(run=OuterRef("child"), kind="approval", status=StepStatus.WAITING)
+        needs = Q(child__status=RunStatus.ATTENTION) | Q(asking=None)
+        person = Q(needs, child__waiting_for=WaitingFor.PERSON) | Q(undone_by__waiting_for=WaitingFor.PERSON)
+        below = steps._base_manager.alias(asking=Subquery(asking.values("pk")[:1]))
+        below = below.filter(person, run=OuterRef("pk"), kind="workflow")
         left = steps._base_manager.filter(run=OuterRef("pk"), status=StepStatus.READY).exclude(reason="")
         # Scalar subqueries: PostgreSQL would answer an EXISTS below an OR by hashing the whole table of steps.
         # And only a live run has a wake-up, by whose index these are found.

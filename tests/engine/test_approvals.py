@@ -27,7 +27,7 @@ from flowstate.actions.bound import BoundAction
 from flowstate.models import Approval, InboxEntry, Run, Vote
 from flowstate.testing import approve, carry_due, reject
 from tests.kiosk import returns
-from tests.kiosk.consents import AllOfThem, Asked, Filled, Listened, Nobody, Parallel, TwoOfThree
+from tests.kiosk.consents import Above, AllOfThem, Asked, Filled, Listened, Nobody, Parallel, TwoOfThree
 from tests.kiosk.crew import asked, broken, buyers, lines, pending_of, person, sale_of, told
 from tests.kiosk.models import Sale
 from tests.kiosk.stall import OnSale
@@ -332,3 +332,32 @@ class DecidedInATestCase(TestCase):
 
         assert run.success
         assert Approval.objects.get().status == "approved"
+
+
+def test_a_run_whose_child_asks_people_needs_nobody_to_act(on_sale: OnSale, user: User, boss: User) -> None:
+    """It is not listed with the runs that need attention, as neither is the child."""
+    run = on_sale(Above).run(user=user)
+    carry_due()
+
+    approval = Approval.objects.get()
+    assert (approval.run.parent_id, approval.run.waiting_for) == (run.pk, "person")
+    assert list(Run.objects.attention()) == []
+    approval.approve(boss)
+    carry_due()
+
+    assert run.refresh().success
+    assert broken() == []
+
+
+def test_cancelling_a_run_cancels_what_its_child_asks(on_sale: OnSale, user: User) -> None:
+    """I9, I24."""
+    run = on_sale(Above).run(user=user)
+    carry_due()
+
+    run.cancel(user)
+
+    assert Approval.objects.get().status == "cancelled"
+    assert not InboxEntry.objects.exists()
+    carry_due()
+    assert run.refresh().status == "cancelled"
+    assert broken() == []

@@ -14,6 +14,7 @@ from flowstate import (
     Step,
     UpdateStep,
     Workflow,
+    WorkflowStep,
     has_perm,
     in_group,
     is_field,
@@ -176,6 +177,16 @@ class Computed(Workflow):
         approvers=in_group("buyers"), show=[("Twice as many", lambda ctx: ctx.entity.quantity * 2)]
     )
     last = Step("last", lambda ctx: dict(ctx.results["review"]["shown"]))
+
+
+class Above(Workflow):
+    """Leaves the question to a child."""
+
+    class Meta:
+        exclusive = None
+
+    child = WorkflowStep(Asked)
+    last = diary_step("last")
 
 
 def who(ctx: Context[Any]) -> Any:

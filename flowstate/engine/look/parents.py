@@ -82,7 +82,7 @@ def _below_waits(execution: Execution, run_id: UUID) -> bool:
     steps = execution.step_runs.filter(run_id=run_id, kind="workflow")
     pairs: Any = steps.values_list("child_id", "undone_by_id")
     below = {key for pair in pairs for key in pair if key is not None}
-    return execution.runs.live().filter(pk__in=below, waiting_for=WaitingFor.PERSON).exists()
+    return execution.runs.attention().filter(pk__in=below).exists()
 
 
 def _hold_parent(execution: Execution) -> Execution | None:
