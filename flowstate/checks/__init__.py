@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from django.core.checks import register
 
+from flowstate.checks.approvals import check_approvals
 from flowstate.checks.bindings import check_bindings
 from flowstate.checks.databases import check_databases
 from flowstate.checks.deployment import check_deployment
@@ -28,6 +29,7 @@ def register_all() -> None:
         check_bindings,
         check_rules,
         check_workflows,
+        check_approvals,
         check_diagrams,
     ):
         register(check, TAG)

@@ -22,11 +22,16 @@ def check_rules(**_kwargs: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     for action in bindings():
         for rule in action.action.rule.leaves() if action.action.rule is not None else ():
-            found += _owner(action, rule) if isinstance(rule, Owner) else _function(action, rule)
+            found += rule_problems(action, rule, f"the action {action.name!r}")
     return found
 
 
-def _function(action: BoundAction, rule: Rule) -> Iterator[Error]:
+def rule_problems(action: BoundAction, rule: Rule, where: str) -> Iterator[CheckMessage]:
+    """Yield why a simple rule can never pass, or never be asked; `where` says of what it is."""
+    return _owner(action, rule, where) if isinstance(rule, Owner) else _function(action, rule, where)
+
+
+def _function(action: BoundAction, rule: Rule, where: str) -> Iterator[Error]:
     problem = ""
     call = getattr(rule.function, "__call__", None)  # noqa: B004 - asked whether it is async, not whether it is there
     if inspect.iscoroutinefunction(rule.function) or inspect.iscoroutinefunction(call):
@@ -35,7 +40,7 @@ def _function(action: BoundAction, rule: Rule) -> Iterator[Error]:
         problem = "cannot be called with (user, entity)"
     if problem:
         yield Error(
-            f"{rule} of the action {action.name!r} {problem}: nobody passes it.",
+            f"{rule} of {where} {problem}: nobody passes it.",
             hint="Write it as def fn(user, entity) -> bool.",
             obj=action.model,
             id="flowstate.E006",
@@ -52,20 +57,20 @@ def _takes_two(function: Any) -> bool:
     return True
 
 
-def _owner(action: BoundAction, rule: Owner) -> Iterator[CheckMessage]:
+def _owner(action: BoundAction, rule: Owner, where: str) -> Iterator[CheckMessage]:
     if not action.action.detail:
         yield Error(
-            f"{rule} of the action {action.name!r} can never pass: a collection action has no row.",
+            f"{rule} of {where} can never pass: a collection action has no row.",
             hint="Ask for something else, as has_perm(...), or declare detail=True.",
             obj=action.model,
             id="flowstate.E015",
         )
         return
     try:
-        end = _end_of(action.model, rule.path)
+        end = end_of(action.model, rule.path)
     except FieldDoesNotExist as error:
         yield Error(
-            f"{rule} of the action {action.name!r} can never pass: {error}",
+            f"{rule} of {where} can never pass: {error}",
             hint="Correct the path; relations are joined by two underscores.",
             obj=action.model,
             id="flowstate.E018",
@@ -73,7 +78,7 @@ def _owner(action: BoundAction, rule: Owner) -> Iterator[CheckMessage]:
         return
     if end is not None and not issubclass(get_user_model(), end._meta.concrete_model or end):
         yield checks.Warning(
-            f"{rule} of the action {action.name!r} leads to {end._meta.label}, which is not the user model, so nobody "
+            f"{rule} of {where} leads to {end._meta.label}, which is not the user model, so nobody "
             "passes it.",
             hint="Go on to the user, as is_owner('customer__user').",
             obj=action.model,
@@ -81,7 +86,7 @@ def _owner(action: BoundAction, rule: Owner) -> Iterator[CheckMessage]:
         )
 
 
-def _end_of(model: type[Model], path: str) -> type[Model] | None:
+def end_of(model: type[Model], path: str) -> type[Model] | None:
     """Return the model that the path leads to; None where only a row can tell. Raises FieldDoesNotExist."""
     *through, last = path.split("__")
     for part in [*through, last]:

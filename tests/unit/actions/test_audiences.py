@@ -49,7 +49,7 @@ def audience(*keys: str, exact: bool) -> Audience:
         (in_group("a") | OPAQUE, audience("group a", EVERYBODY, exact=False)),
         (in_group("x" * 300), audience(EVERYBODY, exact=False)),
     ],
-    ids=repr,
+    ids=lambda value: repr(value) if isinstance(value, Rule) else "",  # the order of a set differs by process
 )
 def test_a_rule_is_for(asked: Rule, found: Audience) -> None:
     assert audience_of(asked, ENTITY) == found
