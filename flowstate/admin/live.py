@@ -24,6 +24,21 @@ RELOAD_EVERY = 5
 STILL = "still"
 """The parameter of a page that stays as it is."""
 
+MOVING = (
+    "status",
+    "attempt",
+    "failures",
+    "lost",
+    "compensation",
+    "compensation_attempt",
+    "compensation_failures",
+    "compensation_lost",
+    "child_id",
+    "undone_by_id",
+    "celery_task_id",
+)
+"""The columns of a step by which one sees that something has happened to it."""
+
 
 def context_of(site: AdminSite, request: HttpRequest, run: Run) -> dict[str, Any]:
     """Return what the templates need: nothing looks again at a run that has ended, or where the reader says so."""
@@ -42,22 +57,7 @@ def context_of(site: AdminSite, request: HttpRequest, run: Run) -> dict[str, Any
 
 def fingerprint(run: Run) -> str:
     """Return a digest of all that moves in a run; from prefetched rows without a query."""
-    steps = [
-        (
-            row.status,
-            row.attempt,
-            row.failures,
-            row.lost,
-            row.compensation,
-            row.compensation_attempt,
-            row.compensation_failures,
-            row.compensation_lost,
-            row.child_id,
-            row.undone_by_id,
-            row.celery_task_id,
-        )
-        for row in run.steps
-    ]
+    steps = [[getattr(row, name) for name in MOVING] for row in run.steps]
     retried = getattr(run, "retried_by", None)
     facts = [run.status, run.waiting_for, run.cancelled_at, run.ended_at, steps, retried and retried.pk]
     facts += [max((event.pk for event in run.events.all()), default=0)]

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from flowstate.admin.operation_page import Given, Operation
 from flowstate.admin.reports import report, report_undone
 from flowstate.admin.resolutions import FORCE, WAIVE, failed_steps, needs_attention
-from flowstate.engine.operate.again import restart_points
+from flowstate.engine.operate.again import again_from, restart_points
 from flowstate.engine.operate.authority import may_operate
 from flowstate.models import Compensation, Run, RunStatus, StepRun, StepStatus
 from flowstate.models.clock import host_now
@@ -119,6 +119,15 @@ def _points(run: Run) -> list[str]:
     return restart_points(run) if _restartable(run) else []
 
 
+def _told_points(run: Run) -> list[str]:
+    rows = {row.name: row for row in run.steps}
+    text = gettext("%(step)s: does %(steps)s again")
+    return [
+        text % {"step": name, "steps": ", ".join(one for one in rows if one in again_from(rows, name))}
+        for name in _points(run)
+    ]
+
+
 def _retry_from(run: Run, given: Given) -> Run:
     return run.retry(given.user, from_step=given.step)
 
@@ -190,7 +199,7 @@ OPERATIONS = (
         may=may_operate,
         fits=_restartable,
         question=_ask_retry_from,
-        affected=_points,
+        affected=_told_points,
         affected_title=_("Where it can begin again"),
         undoes=lambda _run: False,
         perform=_retry_from,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -24,7 +25,7 @@ from flowstate.admin.operations import OPERATIONS, offered
 from flowstate.admin.run_list import FILTERS, CappedPaginator, RunChangeList, found, numbers_of
 from flowstate.admin.views import own_view
 from flowstate.engine.operate.authority import may_resolve
-from flowstate.models import Run
+from flowstate.models import Run, StepRun
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -136,9 +137,15 @@ class RunAdmin(RunModelAdmin):
 
     def _live(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
         """Return what changes on the page of a run; nothing, 204, where it still is as the page has it."""
-        run = self._get_run(request, str(run_id))
+        # Results, errors and undo records may be large: they are read only where something has moved.
+        moving = Prefetch("step_runs", StepRun.objects.only("run_id", "seq", *live.MOVING))
+        looked_at = self.get_queryset(request).select_related("retried_by").prefetch_related(moving, "events")
+        run = looked_at.filter(pk=run_id).first()
+        if run is None:
+            raise Http404(run_id)
         if request.GET.get("seen") == live.fingerprint(run):
             return HttpResponse(status=204)
+        run = self._get_run(request, str(run_id))
         request.current_app = self.admin_site.name
         return TemplateResponse(request, "flowstate/run_live.html", self._state(request, run))
 
