@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from flowstate.models import Compensation, RunStatus, StepStatus, WaitingFor
 from flowstate.models.clock import host_now
-from flowstate.models.statuses import SETTLED
+from flowstate.models.progress import settled_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
     from django.utils.safestring import SafeString
 
-    from flowstate.models import Run, StepRun
+from flowstate.models import Run, StepRun
 
 LONGEST_VALUE = 20_000
 """Characters of one value that a page shows; the journal keeps all of it."""
@@ -104,21 +104,20 @@ def compensation_badge(row: StepRun) -> SafeString:
 
 def progress_bar(run: Run) -> SafeString:
     """Return how many of the steps have settled; reads them unless they are prefetched."""
-    rows = run.steps
-    settled = sum(row.status in SETTLED for row in rows)
+    settled, total = settled_of(run.step_runs.all())
     label = ngettext(
-        "%(settled)d of %(total)d step has settled", "%(settled)d of %(total)d steps have settled", len(rows)
-    ) % {"settled": settled, "total": len(rows)}
+        "%(settled)d of %(total)d step has settled", "%(settled)d of %(total)d steps have settled", total
+    ) % {"settled": settled, "total": total}
     return format_html(
         '<span class="flowstate-progress" title="{}">'
         '<progress class="flowstate-{}" max="{}" value="{}" aria-label="{}"></progress> {}/{}</span>',
         label,
         _RUN[run.status].tone,
-        len(rows) or 1,
+        total or 1,
         settled,
         label,
         settled,
-        len(rows),
+        total,
     )
 
 

@@ -18,8 +18,9 @@ from flowstate.models.clock import host_now
 from flowstate.models.drawing import drawn_run
 from flowstate.models.identifiers import new_run_id
 from flowstate.models.outcome import error_of
+from flowstate.models.progress import settled_of
 from flowstate.models.run_verbs import RunQuerySet
-from flowstate.models.statuses import ENDED, LIVE, SETTLED, Compensation, RunStatus, StepStatus, WaitingFor
+from flowstate.models.statuses import ENDED, LIVE, Compensation, RunStatus, StepStatus, WaitingFor
 from flowstate.models.timeline import TimelineEntry, timeline_of
 from flowstate.models.undo_preview import StepPreview
 from flowstate.models.values import decode
@@ -241,15 +242,9 @@ class Run(models.Model):
 
     @property
     def progress(self) -> int:
-        """Percent of the steps that have settled; 100 only when all have.
-
-        How many steps a function will ask for nobody knows: what is left of it counts as one more.
-        """
-        rows = list(self.step_runs.all())
-        if any(row.kind == "function" and not row.settled for row in rows):
-            settled = sum(row.settled for row in rows)
-            return 100 * settled // (settled + 1)
-        return 100 * sum(row.status in SETTLED for row in rows) // len(rows) if rows else 100
+        """Percent of the steps that have settled; 100 only when all have."""
+        settled, expected = settled_of(self.step_runs.all())
+        return 100 * settled // expected if expected else 100
 
     @property
     def metadata(self) -> dict[str, Any]:

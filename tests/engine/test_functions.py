@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,15 +18,18 @@ from flowstate import (
     workflow,
 )
 from flowstate.models import Run
+from flowstate.models.clock import shift_clock
 from flowstate.testing import carry_due
 from tests.kiosk import functions, returns
-from tests.kiosk.calls import broken, lines, statuses
+from tests.kiosk.calls import broken, carry, lines, statuses
 from tests.kiosk.functions import (
     Parent,
+    ParentOfSpread,
     book,
     buy,
     careless,
     do,
+    in_time,
     mend,
     pause,
 )
@@ -135,6 +139,32 @@ def test_what_the_function_raises_itself_fails_the_run() -> None:
     assert broken() == []
 
 
+def test_a_call_of_the_function_that_takes_too_long_fails_the_run(settings: Any) -> None:
+    settings.FLOWSTATE = {"STEP_TIMEOUT": 0.2}
+    functions.turns["between"] = lambda _ctx: time.sleep(0.5)
+    run = careless.run(user=SYSTEM)
+
+    assert (run.status, run.failed_step) == ("compensated", "function")
+    assert run.error is not None
+    assert run.error["code"] == "step_timeout"
+    assert broken() == []
+
+
+def test_nothing_begins_once_the_run_has_taken_too_long() -> None:
+    run = in_time.enqueue(user=SYSTEM)
+    returns.within["one"] = [lambda: shift_clock(700)]
+    try:
+        carry(run)
+    finally:
+        shift_clock(-700)
+
+    assert run.refresh().status == "compensated"
+    assert run.error is not None
+    assert run.error["code"] == "run_timeout"
+    assert lines() == ["one", "undo one"]
+    assert broken() == []
+
+
 def test_an_optional_step_that_fails_gives_its_default_and_the_function_goes_on() -> None:
     """P26: so it decides by what is recorded."""
     returns.errors["try"] = [CardDeclined()]
@@ -198,8 +228,23 @@ def test_a_function_can_be_a_child() -> None:
     assert broken() == []
 
 
-def test_a_child_that_is_a_function_is_undone_with_its_parent() -> None:
-    """By an undo run, which finds the compensations by calling the function."""
+def test_a_child_that_is_a_function_and_done_is_undone_by_a_run_of_its_own() -> None:
+    """I16: that run finds the compensations by calling the function; branches are undone last to first."""
+    returns.errors["thank"] = [CardDeclined()]
+    run = ParentOfSpread.run(user=SYSTEM)
+    carry_due()
+
+    assert (run.refresh().status, run.failed_step) == ("compensated", "thank")
+    assert lines()[5:] == ["thank", "undo after", "undo right", "undo mid", "undo left", "undo before"]
+    undoing = Run.objects.get(undo_of__isnull=False)
+    assert (undoing.status, undoing.compensated_steps) == (
+        "cancelled",
+        ["after", "right", "mid", "left", "before"],
+    )
+    assert broken() == []
+
+
+def test_a_child_that_is_a_function_fails_its_parent() -> None:
     returns.errors["ship"] = [CardDeclined()]
     run = Parent.run(user=SYSTEM)
     carry_due()

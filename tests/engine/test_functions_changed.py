@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -78,6 +79,21 @@ def test_a_function_that_raises_before_a_recorded_name_is_refused_and_undoes_not
         "ZeroDivisionError: division by zero",
     )
     assert lines() == ["one", "two"]
+
+
+def test_a_function_that_hangs_before_a_recorded_name_is_refused_and_undoes_nothing(settings: Any) -> None:
+    settings.FLOWSTATE = {"STEP_TIMEOUT": 0.3}
+    functions.turns["between"] = lambda _ctx: None
+    run = careless.enqueue(user=SYSTEM)
+    returns.within["two"] = [lambda: functions.turns.update(between=lambda _ctx: time.sleep(1))]
+    carry(run)
+
+    [event] = run.refresh().events.all()
+    assert (event.data["expected"], event.data["found"]) == (
+        "two (external)",
+        "a call that does not end in time",
+    )
+    assert (run.status, lines()) == ("running", ["one", "two"])
 
 
 def test_it_is_told_once_however_often_workers_try() -> None:

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from flowstate import Context, FunctionContext, Retry, Workflow, WorkflowStep, has_perm, workflow
 from tests.kiosk.models import Entry, Sale
 from tests.kiosk.returns import called, diary
+from tests.kiosk.workflows import diary_step
 
 turns: dict[str, Any] = {}
 """What a function does otherwise than before, by the test's will: as if its code had been changed."""
@@ -153,6 +154,16 @@ class Parent(Workflow):
         exclusive = None
 
     child = WorkflowStep(buy, input={"amount": 5})
+
+
+class ParentOfSpread(Workflow):
+    """Runs a function with branches as a child, and then does one thing more."""
+
+    class Meta:
+        exclusive = None
+
+    child = WorkflowStep(spread)
+    thank = diary_step("thank")
 
 
 @workflow(exclusive=None)

@@ -67,7 +67,7 @@ class RunChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         """Read the page."""
         super().get_results(request)
-        steps = StepRun.objects.only("run_id", "seq", "status", "attempt", "failures", "lost")
+        steps = StepRun.objects.only("run_id", "seq", "kind", "status", "attempt", "failures", "lost")
         rows: Any = self.result_list
         self.result_list = rows.prefetch_related(Prefetch("step_runs", steps))
         if not self.query and not self.has_active_filters:

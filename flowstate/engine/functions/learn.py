@@ -12,7 +12,7 @@ from flowstate.engine.database.contention import drop_interrupted
 from flowstate.engine.do.step import FAILURES
 from flowstate.engine.execution import Execution, timeout_of
 from flowstate.engine.functions.leave import leave
-from flowstate.engine.functions.passes import Pass, recorded_in
+from flowstate.engine.functions.passes import TOO_LONG, Pass, recorded_in
 from flowstate.engine.loading import load
 from flowstate.engine.look.next import Backward, Forward, Next
 from flowstate.engine.look.run import lock_run, look
@@ -36,7 +36,7 @@ def learn(execution: Execution) -> ShapeChanged | None:
             called.play()
     except StepInterrupted:
         drop_interrupted(execution.using)
-        problem = "a call that does not end in time"
+        problem = TOO_LONG
     except FAILURES as err:
         problem = f"{type(err).__name__}: {err}"
     execution.learned |= called.declared

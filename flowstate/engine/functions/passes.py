@@ -24,6 +24,8 @@ from flowstate.exceptions.shapes import FunctionSuspended, ShapeChanged
 from flowstate.workflows.function_context import FUNCTION, Branch, FunctionContext, refuse_wrong_calls
 from flowstate.workflows.steps import Step
 
+TOO_LONG = "a call that does not end in time"
+
 
 class Pass:
     """One call of the function of a run, from its start: as far as it comes, without beginning any step."""
@@ -54,11 +56,15 @@ class Pass:
             return
         except FAILURES as err:
             # What its `finally` raises on the way out is as if it had not run: it is called again.
-            if not self.interrupted and not self._ended_early(f"{type(err).__name__}: {err}"):
+            if not self.interrupted and not self.cut_short(f"{type(err).__name__}: {err}"):
                 raise
             return
         if not self.interrupted:
             self._ended_early()
+
+    def cut_short(self, found: str) -> bool:
+        """Note that the call came to nothing; return whether it was still to ask for what is recorded."""
+        return not self.interrupted and self._ended_early(found)
 
     def _ended_early(self, *found: str) -> bool:
         changed = missing_at_end(self._recording, self._asked, *found)

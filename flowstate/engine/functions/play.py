@@ -22,7 +22,7 @@ from flowstate.engine.do.step import (
 )
 from flowstate.engine.execution import Execution, KeyTaken, timeout_of
 from flowstate.engine.functions.leave import leave
-from flowstate.engine.functions.passes import Pass
+from flowstate.engine.functions.passes import TOO_LONG, Pass
 from flowstate.engine.look.next import Next
 from flowstate.engine.look.run import go_on, lock_run, look
 from flowstate.engine.new_run import new_row
@@ -56,17 +56,19 @@ def play(execution: Execution) -> Next:
 
 def _play(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
     joined = connections[execution.using].in_atomic_block
+    called = Pass(execution)
     try:
         with (
             time_limit(timeout_of(step), interrupts=not joined),
             report_row_writes(execution.using, execution.run.workflow, step.name),
         ):
-            called = Pass(execution)
             called.play()
-        came = _what_came(execution, called, step)
+        came: Wish | Outcome = _what_came(execution, called, step)
     except StepInterrupted:
         drop_interrupted(execution.using)
-        return after_failure(execution, row, step, timed_out(row, step), in_doubt=False)
+        if not called.cut_short(TOO_LONG):
+            return after_failure(execution, row, step, timed_out(row, step), in_doubt=False)
+        came = Wish((), ())
     except KeyTaken:
         raise
     except FAILURES as err:
