@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from django.utils.functional import _StrPromise
     from django.utils.safestring import SafeString
+
     from flowstate.models import Run, StepRun
 
 LONGEST_VALUE = 20_000

@@ -90,7 +90,15 @@ def test_whichever_commit_is_cut_nothing_is_done_twice(
     assert broken() == []
 
 
-@pytest.mark.parametrize(("workflow", "ends"), [(Journey, "succeeded"), (Doomed, "compensated")])
+@pytest.mark.parametrize(
+    ("workflow", "ends"),
+    [
+        (Journey, "succeeded"),
+        (Doomed, "compensated"),
+        (asking.asked, "succeeded"),
+        (asking.doomed, "compensated"),
+    ],
+)
 def test_who_lost_the_answer_of_a_commit_that_landed_goes_on_at_once(
     workflow: type[Workflow], ends: str
 ) -> None:
@@ -140,6 +148,21 @@ def test_who_was_given_up_while_a_commit_was_cut_does_not_go_on() -> None:
     assert run.refresh().status == "cancelled"
     assert set(ledger.calls()) == {f"{run.pk}:one"}
     assert ledger.standing() == set()
+    assert broken() == []
+
+
+@pytest.mark.parametrize("landed", [True, False], ids=["landed", "not landed"])
+def test_a_function_that_was_given_up_while_it_asked_begins_nothing(landed: bool) -> None:
+    """I2, I24, I32: what it asked for is not called, whether or not that was committed."""
+    sale = Sale.objects.create(product=Product.objects.create(name="tea", stock=STOCK), quantity=QUANTITY)
+    run = action_on(sale, asking.asked).enqueue(user=SYSTEM)
+
+    with cut_at(1, landed=landed, meanwhile=lambda: elsewhere(partial(cancel_and_recover, run))):
+        carry_run(str(run.pk), queue="flowstate")
+
+    assert run.refresh().status == "cancelled"
+    assert set(ledger.calls()) == set()
+    assert complaints(run, ends="cancelled", outside=(), most_calls=0) == []
     assert broken() == []
 
 

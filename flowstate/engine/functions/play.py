@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connections
+from django.db.models import Q
 
 from flowstate.engine.calls.guard import report_row_writes
 from flowstate.engine.calls.time_limit import time_limit
@@ -28,7 +29,7 @@ from flowstate.engine.look.run import go_on, lock_run, look
 from flowstate.engine.new_run import new_row
 from flowstate.exceptions import StepInterrupted, WorkflowNotFindable
 from flowstate.models import RunStatus, StepRun, StepStatus
-from flowstate.models.clock import host_now
+from flowstate.models.clock import DbNow, host_now
 from flowstate.models.values import encode
 from flowstate.workflows.function_context import FUNCTION
 from flowstate.workflows.steps import Step
@@ -78,7 +79,21 @@ def _play(execution: Execution, row: StepRun, step: Step[Any]) -> Next:
     execution.learned |= called.declared
     if called.refusal is not None:
         return leave(execution, FUNCTION, called.refusal)
-    return in_transaction(execution, lambda: _record(execution, came), landed=lambda: landed(execution, row))
+    return in_transaction(
+        execution, lambda: _record(execution, came), landed=lambda: _has_landed(execution, row, came)
+    )
+
+
+def _has_landed(execution: Execution, row: StepRun, came: Wish | Outcome) -> bool:
+    """Return whether the journal holds what this very call came to, and the claims made with it still hold."""
+    if isinstance(came, Outcome):
+        return landed(execution, row)
+    names, steps = [step.name for step in came.steps], execution.step_runs
+    asking = steps.filter(pk=row.pk, attempt=row.attempt, status=StepStatus.BLOCKED)
+    if asking.values_list("depends_on", flat=True).first() != names:
+        return False
+    begun = steps.filter(run_id=row.run_id, name__in=names)
+    return not begun.filter(Q(attempt__gt=1) | Q(lost__gt=0) | Q(lease_until__lte=DbNow())).exists()
 
 
 def _what_came(execution: Execution, called: Pass, step: Step[Any]) -> Wish | Outcome:
