@@ -122,7 +122,13 @@ def _record(execution: Execution, came: Wish | Outcome) -> Next:
     if not rows.ask(row.pk, attempt=row.attempt, depends_on=names, missing=missing):
         raise LostClaim
     row.reflect(
-        status=StepStatus.BLOCKED, depends_on=names, lease_until=None, wake_at=None, lost=0, reason=""
+        status=StepStatus.BLOCKED,
+        depends_on=names,
+        missing=missing,
+        lease_until=None,
+        wake_at=None,
+        lost=0,
+        reason="",
     )
     _put_down(execution, came)
     execution.learned |= {step.name: step for step in came.steps}
@@ -136,7 +142,7 @@ def _put_down(execution: Execution, wish: Wish) -> None:
     for row in known:
         if row.status == StepStatus.BLOCKED:
             execution.step_runs.ask_again(row.pk, depends_on=after)
-            row.reflect(depends_on=after)
+            row.reflect(depends_on=after, missing=0)
     seq = 1 + max((row.seq for row in execution.rows.values() if row.name != FUNCTION), default=-1)
     new: list[StepRun] = []
     for step in wish.steps:
