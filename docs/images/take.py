@@ -16,6 +16,7 @@ from tests.browser.demo_process import Demo
 
 HERE = Path(__file__).resolve().parent
 SIZE = {"width": 1280, "height": 800}
+TALL = {"width": 1280, "height": 1320}
 
 
 def log_in(page: Page, url: str, name: str) -> None:
@@ -54,6 +55,7 @@ def take(browser: Browser, url: str, scheme: str) -> None:
     page.screenshot(path=HERE / f"admin-runs-{scheme}.png")
     page.locator("#result_list tbody tr").first.get_by_role("link").first.click()
     expect(page.get_by_role("heading", name="History")).to_be_attached()
+    page.set_viewport_size(TALL)  # the whole diagram
     page.screenshot(path=HERE / f"admin-run-{scheme}.png")
 
 
