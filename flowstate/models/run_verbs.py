@@ -64,6 +64,21 @@ class RunQuerySet(models.QuerySet["Run"]):
             return self.due().order_by("?")
         return self.due().order_by("wake_at" if order == "oldest" else "-wake_at")
 
+    def due_beside_the_queued(self) -> Self:
+        """Return the runs that are due, the longest waiting first, without those that only wait for their turn.
+
+        However many are queued, they hide none of these: a lost worker, a wait that is over, a deadline.
+        """
+        steps = self.model._meta.get_field("step_runs").related_model._base_manager.filter(run=OuterRef("pk"))
+        ready = steps.filter(status=StepStatus.READY, wake_at__lte=DbNow())
+        over = Q(lease_until__lte=DbNow()) | Q(status=StepStatus.WAITING, wake_at__lte=DbNow())
+        late = Q(deadline_at__lte=DbNow()) | ~Q(status=RunStatus.RUNNING)
+        # Scalar subqueries, as in `attention`.
+        rows = self.due().alias(
+            over=Subquery(steps.filter(over).values("pk")[:1]), ready=Subquery(ready.values("pk")[:1])
+        )
+        return rows.filter(late | Q(over__isnull=False) | Q(ready__isnull=True))
+
     def for_entity(self, entity: models.Model) -> Self:
         """Return the runs on one row, newest first; for a row of a child model its parents' too."""
         concrete = entity._meta.concrete_model or type(entity)

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext, override_settings
 
 from flowstate.engine.carry.sweep import Patience, sweep
 from flowstate.models import Run, StepRun
-from flowstate.models.clock import shift_clock
+from flowstate.models.clock import DbNow, shift_clock
 from tests.kiosk.models import Sale
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -84,6 +84,28 @@ def test_a_run_with_a_lost_worker_is_taken_up_at_once(sale: Sale, user: User) ->
 
     assert Noted.told == [(RUN, str(run.pk))]
     assert run.step_runs.get(pk=row.pk).lost == 1
+
+
+@pytest.mark.parametrize("what", ["lost worker", "wait", "deadline"])
+def test_a_long_queue_hides_nothing_that_needs_more_than_its_turn(what: str, sale: Sale, user: User) -> None:
+    """I12: nobody serves the queue perhaps, and it only grows."""
+    queued(sale, user, 5)
+    (run,) = queued(sale, user, 1)
+    row = run.step_runs.get(status="ready")
+    if what == "deadline":
+        Run.objects.filter(pk=run.pk).update(deadline_at=DbNow(1))
+    else:
+        StepRun.objects.claim_due(row.pk, attempt=row.attempt, lease=1)
+    if what == "wait":
+        StepRun.objects.begin_waiting(row.pk, attempt=row.attempt + 1, until=1.0)
+        StepRun.objects.filter(pk=row.pk).update(kind="delay")
+    shift_clock(100)
+
+    assert sweep(limit=3, patience=Patience()) == 3
+
+    assert (DRAIN, "flowstate") in Noted.told
+    assert run.pk not in set(Run.objects.due_beside_the_queued().values_list("pk", flat=True))
+    assert not Run.objects.due().filter(pk=run.pk).exists()
 
 
 def test_what_is_queued_costs_a_sweep_three_statements_however_many_runs(sale: Sale, user: User) -> None:

@@ -28,7 +28,7 @@ from flowstate.engine.approvals.inbox import inbox_of
 from flowstate.engine.carry import messages
 from flowstate.engine.carry.messages import carry_run, carry_step, drain
 from flowstate.engine.carry.recover import end_leases_of_the_gone
-from flowstate.engine.carry.sweep import sweep
+from flowstate.engine.carry.sweep import Patience, sweep
 from flowstate.engine.events import sweep_inbox
 from flowstate.models import Run, StepRun
 from flowstate.models.clock import shift_clock
@@ -214,6 +214,12 @@ class Stage:
         run = Single.enqueue(user=SYSTEM)
         assert sweep() == 1
         assert carry_run(str(run.pk), queue=QUEUE) == "succeeded"
+
+    def sweep_past_a_queue(self) -> None:
+        for _run in range(3):
+            Single.enqueue(user=SYSTEM)
+        assert sweep(limit=2, patience=Patience()) == 2
+        assert drained() == 3
 
     def sweep_a_lost_claim(self) -> None:
         run = Single.enqueue(user=SYSTEM)

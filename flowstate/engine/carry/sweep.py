@@ -57,12 +57,17 @@ class Patience:
 def sweep(*, limit: int = 100, order: Order = "oldest", patience: Patience | None = None) -> int:
     """Take up to `limit` runs that are due and publish them; return how many were due. One statement when idle.
 
-    With `patience`, what is merely queued is left to the workers of its queues at first, who are woken.
+    With `patience`, what is merely queued is left to the workers of its queues at first, who are woken, and a
+    long queue hides no run that needs more than its turn.
     """
     using = router.db_for_write(Run)
-    due = list(Run.objects.using(using).due_in_order(order).values_list("pk", flat=True)[:limit])
+    runs = Run.objects.using(using)
+    due = list(runs.due_in_order(order).values_list("pk", flat=True)[:limit])
     left = patience.leave(due, using) if patience and due else set()
-    for run_id in due:
+    behind: list[UUID] = []
+    if patience and len(due) == limit:
+        behind = list(runs.due_beside_the_queued().exclude(pk__in=due).values_list("pk", flat=True)[:limit])
+    for run_id in (*behind, *due):
         if run_id in left:
             continue
         try:
