@@ -28,6 +28,8 @@ pytestmark = [
     pytest.mark.skipif(connection.vendor != "postgresql", reason="one server is enough for whole workers"),
 ]
 
+STUCK_FLAG = "flowstate:wake:flowstate"
+
 LEASE = 21.0  # seconds: the timeout of Held and the workers' grace
 
 
@@ -129,6 +131,24 @@ def test_a_broker_that_forgets_everything_loses_no_run(shop: Workshop) -> None:
     for run in runs:
         ends_well(run, within=30)
     assert set(ledger.calls().values()) == {1}
+
+
+def test_neither_a_stuck_flag_nor_a_long_step_holds_up_other_runs(shop: Workshop) -> None:
+    """I12, I13: no wake-up gets past a flag without an end, and one of two children is busy all the time."""
+    ledger.hold()
+    shop.start_worker()
+    shop.redis.set(STUCK_FLAG, 1)
+    held = start(Held)
+    in_a_call(held)
+    shop.redis.set(STUCK_FLAG, 1)
+
+    others = [start(Journey) for _run in range(3)]
+
+    for run in others:
+        ends_well(run, within=15)
+    assert not held.refresh().finished
+    ledger.let_go()
+    ends_well(held, within=30)
 
 
 @pytest.mark.parametrize("how", ["hangs", "is gone"])
