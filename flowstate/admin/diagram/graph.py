@@ -157,7 +157,7 @@ def _node(box: Box, drawn: _Drawn) -> SafeString:
     mark = display.step_mark(row)
     label = ", ".join(_told(row, undone=box.name in drawn.undone))
     parts = [
-        element("title", label),
+        element("title", label),  # its name for who hears it, and on hover
         _step_box(box, row, undone=box.name in drawn.undone),
         element(
             "text", mark.sign, css="flowstate-sign", x=box.x + 22, y=box.y + HEAD // 2, aria_hidden="true"
@@ -178,7 +178,6 @@ def _node(box: Box, drawn: _Drawn) -> SafeString:
         *parts,
         href=f"#flowstate-step-{row.seq}",
         css=f"flowstate-node flowstate-is-{row.status}",
-        aria_label=label,
     )
 
 

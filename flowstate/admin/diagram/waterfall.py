@@ -111,7 +111,7 @@ def _line(row: StepRun, index: int, events: Sequence[RunEvent], scale: Scale, en
     label = ", ".join(_told(row, events, took))
     return element(
         "a",
-        element("title", label),
+        element("title", label),  # its name for who hears it, and on hover
         element("rect", css="flowstate-hit", x=0, y=top, width=LABELS + PLOT + RIGHT, height=LINE),
         element(
             "text",
@@ -125,7 +125,6 @@ def _line(row: StepRun, index: int, events: Sequence[RunEvent], scale: Scale, en
         *(_trouble(event, top, scale) for event in events),
         href=f"#flowstate-step-{row.seq}",
         css="flowstate-node",
-        aria_label=label,
     )
 
 
