@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 import threading
-import time
 from typing import Any
 
 from celery import bootsteps
@@ -21,8 +20,8 @@ from flowstate.models import Run
 
 logger = logging.getLogger("flowstate.sweep")
 
-INBOX_INTERVAL = 60.0
-"""Seconds between two looks into the inbox of events, which finds something only after an accident."""
+INBOX_TURN = 12
+"""Every so many turns the inbox of events is looked through, where something is found only after an accident."""
 
 
 class Sweeper(bootsteps.StartStopStep):
@@ -40,7 +39,7 @@ class Sweeper(bootsteps.StartStopStep):
         self._thread: threading.Thread | None = None
         self._children: set[int] = set()
         self._patience = Patience()
-        self._inbox_at = 0.0
+        self._turns = 0
 
     def start(self, parent: Any) -> None:
         """Begin to sweep."""
@@ -59,10 +58,7 @@ class Sweeper(bootsteps.StartStopStep):
         somebody_died = True  # before this worker began, for all it knows
         while not self._stopping.is_set():
             try:
-                if somebody_died:
-                    end_leases_of_the_gone(router.db_for_write(Run))
-                sweep(patience=self._patience)
-                self._sweep_inbox()
+                self.turn(somebody_died=somebody_died)
             except Exception:
                 logger.exception("A sweep failed; the next one comes.")
             finally:
@@ -70,11 +66,16 @@ class Sweeper(bootsteps.StartStopStep):
             jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads workers, no secret
             somebody_died = self._wait(parent, settings().sweep_interval * jitter)
 
-    def _sweep_inbox(self) -> None:
-        # Whoever delivers an event hands it out; only one whose process died in between is left for this.
-        if time.monotonic() >= self._inbox_at:
-            self._inbox_at = time.monotonic() + INBOX_INTERVAL
+    def turn(self, *, somebody_died: bool) -> None:
+        """Sweep the runs, or in its turn the inbox instead: where nothing is due, that is one statement."""
+        self._turns += 1
+        if somebody_died:
+            end_leases_of_the_gone(router.db_for_write(Run))
+        elif self._turns % INBOX_TURN == 0:
+            # Whoever delivers an event hands it out; only one whose process died in between is left for this.
             sweep_inbox()
+            return
+        sweep(patience=self._patience)
 
     def _wait(self, parent: Any, seconds: float) -> bool:
         """Wait; return early, and True, when a child of the pool has disappeared."""

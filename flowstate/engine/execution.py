@@ -17,6 +17,7 @@ from flowstate.engine.decide import RunState, sole_successor
 from flowstate.engine.handover import publish_step, wake
 from flowstate.exceptions import StepUnknown
 from flowstate.models import Join, Run, RunStatus, StepRun, StepStatus
+from flowstate.models.memory import about_to_change
 from flowstate.models.run_verbs import RunQuerySet
 from flowstate.models.step_verbs import StepRunQuerySet
 from flowstate.workflows.function_step import UndeclaredStep, is_function
@@ -222,18 +223,6 @@ class Execution:
         """Call a hook or send a signal after the commit that makes it true."""
         self._staged_after.append(call)
 
-    def remember(self) -> Callable[[], None]:
-        """Return what takes the rows in memory back to what they are now."""
-        rows, known = self.rows, [(row, dict(vars(row))) for row in (self.run, *self.rows.values())]
-
-        def take_back() -> None:
-            self.rows = rows
-            for row, columns in known:
-                vars(row).clear()
-                vars(row).update(columns)
-
-        return take_back
-
     def drop_staged(self) -> None:
         """Forget what a transaction that rolled back had staged."""
         self._staged.clear()
@@ -261,6 +250,8 @@ class Execution:
         """Insert the run and its steps, if this is the first transaction of a new run."""
         if self.journaled:
             return
+        for row in (self.run, *self.rows.values()):
+            about_to_change(row)  # they are given their keys
         try:
             insert(self.run, list(self.rows.values()), self.using)
         except IntegrityError as err:

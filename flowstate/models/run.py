@@ -17,6 +17,7 @@ from flowstate import verbs
 from flowstate.models.clock import host_now
 from flowstate.models.drawing import drawn_run
 from flowstate.models.identifiers import new_run_id
+from flowstate.models.memory import about_to_change
 from flowstate.models.outcome import error_of
 from flowstate.models.progress import settled_of
 from flowstate.models.run_verbs import RunQuerySet
@@ -172,6 +173,7 @@ class Run(models.Model):
 
     def reflect(self, **columns: Any) -> None:
         """Take over in memory what a verb has written, or what an insert is about to write."""
+        about_to_change(self)
         for name, value in columns.items():
             # As read from the database: the plain word, not the member of the enumeration.
             setattr(self, name, value.value if isinstance(value, models.TextChoices) else value)

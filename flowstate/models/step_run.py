@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from flowstate.models.memory import about_to_change
 from flowstate.models.statuses import BRANCH, Compensation, Join, StepStatus
 from flowstate.models.step_verbs import StepRunQuerySet
 from flowstate.models.values import decode
@@ -115,6 +116,7 @@ class StepRun(models.Model):
 
     def reflect(self, **columns: Any) -> None:
         """Take over in memory what a verb has written, or what an insert is about to write."""
+        about_to_change(self)
         for name, value in columns.items():
             # As read from the database: the plain word, not the member of the enumeration.
             setattr(self, name, value.value if isinstance(value, models.TextChoices) else value)

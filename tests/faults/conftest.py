@@ -25,4 +25,5 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Ite
     post.letters.clear()
     journeys.FAILING.clear()
     journeys.INTERRUPTS.clear()
+    journeys.UNDOING.clear()
     _Shift.seconds = 0.0

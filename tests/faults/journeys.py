@@ -33,6 +33,10 @@ INTERRUPTS: list[Callable[[], None]] = []
 """Called, once each, after an outside call was made and before anybody knows."""
 
 
+UNDOING: list[Callable[[], None]] = []
+"""Called, once each, after an outside call was taken back and before anybody knows."""
+
+
 class Refused(StepError):
     default_detail = "The last step says no."
 
@@ -41,6 +45,11 @@ def interrupted(result: str) -> str:
     if INTERRUPTS:
         INTERRUPTS.pop(0)()
     return result
+
+
+def taken_back() -> None:
+    if UNDOING:
+        UNDOING.pop(0)()
 
 
 class Journey(Workflow):
@@ -77,6 +86,36 @@ class Journey(Workflow):
 
 
 class Doomed(Journey):
+    """Does all that and then fails."""
+
+    @step
+    def fail(self, ctx: Context[Sale]) -> None:
+        if FAILING:
+            FAILING[0]()
+        raise Refused
+
+
+class Diamond(Journey):
+    """The same with a worker for each branch: within the one, there and back, the message of the other comes."""
+
+    @step(background=True)
+    def charge(self, ctx: Context[Sale]) -> str:
+        return interrupted(ledger.call(ctx.idempotency_key))
+
+    @step(background=True)
+    def pack(self, ctx: Context[Sale]) -> str:
+        return interrupted(ledger.call(ctx.idempotency_key))
+
+    def refund(self, ctx: Context[Sale], reference: str | None) -> None:
+        ledger.undo(ctx.forward_key, ctx.idempotency_key)
+        taken_back()
+
+    def unpack(self, ctx: Context[Sale], reference: str | None) -> None:
+        ledger.undo(ctx.forward_key, ctx.idempotency_key)
+        taken_back()
+
+
+class DoomedDiamond(Diamond):
     """Does all that and then fails."""
 
     @step

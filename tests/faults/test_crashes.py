@@ -29,7 +29,9 @@ from tests.faults.afterwards import QUANTITY, STOCK, broken, complaints, recover
 from tests.faults.journeys import (
     Answered,
     Approved,
+    Diamond,
     Doomed,
+    DoomedDiamond,
     DoomedFamily,
     DoomedInOne,
     Family,
@@ -77,6 +79,26 @@ def undo(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
     """Die after the last step has failed: while that is recorded and all is undone."""
     journeys.FAILING.append(plug.arm)
     carry_run(str(enqueue(sale, workflow).pk), queue="flowstate")
+
+
+def carry_side_by_side(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
+    """Die while two workers are each at a branch, and while the second to end goes on with the join."""
+    journeys.INTERRUPTS.append(deliver)
+    plug.arm()
+    carry_run(str(enqueue(sale, workflow).pk), queue="flowstate")
+    post.deliver()
+
+
+def undo_side_by_side(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
+    """Die after the last step has failed: while two workers each undo a branch."""
+    journeys.FAILING.append(plug.arm)
+    journeys.UNDOING.append(deliver)
+    carry_run(str(enqueue(sale, workflow).pk), queue="flowstate")
+    post.deliver()
+
+
+def deliver() -> None:
+    post.deliver()
 
 
 def take_over(sale: Sale, workflow: type[Workflow], plug: Plug) -> None:
@@ -223,6 +245,8 @@ SCENARIOS = {
     "durable": Scenario(workflow=Journey, work=start_and_carry, ends=("succeeded",)),
     "durable inline": Scenario(workflow=Journey, work=run_inline, ends=("succeeded",)),
     "undone": Scenario(workflow=Doomed, work=undo, ends=("compensated",)),
+    "side by side": Scenario(workflow=Diamond, work=carry_side_by_side, ends=("succeeded",)),
+    "side by side undone": Scenario(workflow=DoomedDiamond, work=undo_side_by_side, ends=("compensated",)),
     "taken over": Scenario(workflow=Journey, work=take_over, ends=("succeeded",), deaths=2),
     "atomic": Scenario(workflow=InOne, work=start_and_carry, ends=("succeeded",), outside=("charge",)),
     "atomic undone": Scenario(workflow=DoomedInOne, work=undo, ends=("compensated",), outside=("charge",)),

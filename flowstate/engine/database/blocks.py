@@ -10,6 +10,7 @@ from django.db import DatabaseError, connections, transaction
 
 from flowstate.engine.database.contention import TRIES, is_contention, is_lost, pause_after
 from flowstate.engine.execution import Execution
+from flowstate.models.memory import noted
 
 Result = TypeVar("Result")
 
@@ -37,18 +38,24 @@ def in_transaction(
 
     Where nothing was committed, the rows in memory are as they were before.
     """
-    take_back = execution.remember()
+    rows = execution.rows
 
-    def journaled_work() -> Result:
-        take_back()  # what a try that was rolled back had put into the rows in memory
-        execution.ensure_journaled()
-        return work()
+    with noted() as changed:
 
-    try:
-        return commit(execution, journaled_work, landed=landed)
-    except BaseException:
-        take_back()
-        raise
+        def take_back() -> None:
+            execution.rows = rows
+            changed.take_back()
+
+        def journaled_work() -> Result:
+            take_back()  # what a try that was rolled back had put into the rows in memory
+            execution.ensure_journaled()
+            return work()
+
+        try:
+            return commit(execution, journaled_work, landed=landed)
+        except BaseException:
+            take_back()
+            raise
 
 
 def commit(

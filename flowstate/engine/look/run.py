@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db.models import DateTimeField, Value
@@ -139,8 +139,11 @@ def proceed(
             record()
             return None
         case Undo(due):
-            claimed = _recorded_and_claimed(execution, execution.rows[due[0]], record, record_and_claim)
-            return Backward(due[0]) if claimed else Look()
+            first, *others = _in_turn(execution, due)
+            if not _recorded_and_claimed(execution, execution.rows[first], record, record_and_claim):
+                return Look()
+            _share(execution, first, others)
+            return Backward(first)
         case _:
             lock_run(execution)
             record()
@@ -269,21 +272,31 @@ def _claimed(execution: Execution, row: StepRun, seen: StepStatus) -> StepRun | 
 def _undo(execution: Execution, due: tuple[str, ...]) -> Next:
     """Take the first of the due steps that may be undone now; the run's wake-up is early enough as it is.
 
-    Among workers what takes its time goes first, and another one joins in. Inverses follow each other in their
-    order all the same: they are not claimed, and the second to carry one out finds it recorded.
+    Inverses follow each other in their order, also among workers: they are not claimed, and the second to carry
+    one out finds it recorded.
     """
     if execution.passive:
         return None
-    if execution.carried:
-        due = tuple(sorted(due, key=lambda name: execution.step(name).derives_inverse))
-    for number, name in enumerate(due, start=1):
-        row = execution.rows[name]
-        if _claimed_undoing(execution, row):
-            if execution.carried and row.compensation == Compensation.RUNNING and number < len(due):
-                publish_run(execution)
+    turn = _in_turn(execution, due)
+    for number, name in enumerate(turn, start=1):
+        if _claimed_undoing(execution, execution.rows[name]):
+            _share(execution, name, turn[number:])
             return Backward(name)
     plan_wake_up(execution)
     return None
+
+
+def _in_turn(execution: Execution, due: Sequence[str]) -> list[str]:
+    """Return the due steps as this process takes them: among workers what takes its time goes first."""
+    if not execution.carried:
+        return list(due)
+    return sorted(due, key=lambda name: execution.step(name).derives_inverse)
+
+
+def _share(execution: Execution, taken: str, others: Sequence[str]) -> None:
+    """Have another worker join in, while this one calls a compensation that it has claimed."""
+    if execution.carried and others and execution.rows[taken].compensation == Compensation.RUNNING:
+        publish_run(execution)
 
 
 def _claimed_undoing(execution: Execution, row: StepRun) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -43,14 +44,14 @@ class Verdict:
     """Writes what is due under the lock of the run's row, and returns what came of the wait; None: it goes on."""
 
 
-class WaitKind:
+class WaitKind(ABC):
     """How steps of one kind wait. Only `begin` may call the user's code: the others hold locks."""
 
+    @abstractmethod
     def begin(self, execution: Execution, row: StepRun, step: Any, ctx: Context[Any]) -> Wait | None:
         """Return what the step waits for; None: nothing, it is done."""
-        raise NotImplementedError
 
-    def match(self, execution: Execution, row: StepRun) -> None:
+    def match(self, execution: Execution, row: StepRun) -> None:  # noqa: B027 - most kinds have nothing to match
         """Find out, in transactions of its own, whether what a step waits for is there."""
 
     def arrived(self, execution: Execution, rows: Sequence[StepRun]) -> Mapping[str, Verdict]:
@@ -61,5 +62,5 @@ class WaitKind:
         """Return what it means that the time of the wait is over."""
         return Verdict()
 
-    def forget(self, rows: Sequence[StepRun], using: str) -> None:
+    def forget(self, rows: Sequence[StepRun], using: str) -> None:  # noqa: B027 - most kinds keep no rows
         """Delete the rows that the kind has of its own for these steps, which wait no longer."""
