@@ -81,8 +81,9 @@ def belongs_to(key: str, user: Any, groups: frozenset[str]) -> bool:
     if key.startswith(_GROUP):
         return key.removeprefix(_GROUP) in groups
     if key.startswith(_PERMISSION):
-        return bool(user.has_perm(key.removeprefix(_PERMISSION)))
-    return bool(user.is_staff) if key == STAFF else True
+        has_perm = getattr(user, "has_perm", None)  # not every project's users have permissions
+        return has_perm is not None and bool(has_perm(key.removeprefix(_PERMISSION)))
+    return bool(getattr(user, "is_staff", False)) if key == STAFF else True
 
 
 def _of_leaf(rule: Rule, entity: Any) -> Audience:

@@ -16,7 +16,7 @@ from flowstate.models import Run
 from flowstate.models.clock import FAR_FUTURE
 from flowstate.testing import carry_due
 from tests.kiosk import returns
-from tests.kiosk.consents import DAY, HOUR, Asked, Escalating, Lenient, Listened
+from tests.kiosk.consents import DAY, HOUR, AnswerOrTime, Asked, Escalating, Lenient, Listened
 from tests.kiosk.crew import asked, broken, buyers, lines, person, told
 from tests.kiosk.models import Sale
 from tests.kiosk.stall import OnSale
@@ -168,6 +168,25 @@ def test_who_decides_late_finds_others_asked_already(
     clock(DAY + 1)
 
     assert approval.approve(boss).status == "approved"
+
+
+@pytest.mark.parametrize(("decided", "status"), [(True, "approved"), (False, "cancelled")])
+def test_of_a_decision_and_a_timer_the_first_wins(
+    on_sale: OnSale, user: User, clock: Callable[[float], None], *, decided: bool, status: str
+) -> None:
+    """I9: what lost the race is cancelled, and in nobody's inbox."""
+    [buyer] = buyers("bob")
+    approval = asked(on_sale, AnswerOrTime, user)
+
+    if decided:
+        approval.approve(buyer)
+    clock(HOUR + 1)
+    carry_due()
+
+    assert approval.refresh().status == status
+    assert approval.run.refresh().value is decided
+    assert inbox_of(buyer).approvals == []
+    assert broken() == []
 
 
 def test_a_refusal_after_its_time_leaves_the_run_where_time_has_brought_it(

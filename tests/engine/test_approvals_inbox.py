@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,8 @@ from django.utils import timezone
 from flowstate.engine.approvals.handing import delegate
 from flowstate.engine.approvals.inbox import inbox_of
 from flowstate.models import Approval, ApprovalAudience, InboxEntry
-from tests.kiosk.consents import DAY, Asked, Escalating, Filled, Opaque, TwoOfThree
+from flowstate.testing import carry_due
+from tests.kiosk.consents import DAY, HOUR, Asked, Escalating, Filled, Opaque, TwoOfThree
 from tests.kiosk.crew import asked, buyers, person, sale_of
 from tests.kiosk.models import Sale
 from tests.kiosk.stall import OnSale
@@ -137,6 +139,20 @@ def test_who_the_field_names_now_may_decide(on_sale: OnSale, user: User, sale: S
     assert approval.may_decide(other)
     assert not approval.may_decide(user)
     assert mine(user) == []
+
+
+def test_who_the_field_names_anew_finds_it_once_people_are_reminded(
+    on_sale: OnSale, user: User, sale: Sale, clock: Callable[[float], None]
+) -> None:
+    other = person("cem")
+    approval = asked(on_sale, Escalating, user)
+    Sale.objects.filter(pk=sale.pk).update(owner=other)
+    assert mine(other) == []
+
+    clock(DAY - HOUR)
+    carry_due()
+
+    assert mine(other) == [approval.pk]
 
 
 def test_nothing_is_left_in_it_of_what_is_decided(on_sale: OnSale, user: User) -> None:

@@ -15,7 +15,7 @@ from flowstate.engine.carry.messages import carry_run, carry_step
 from flowstate.models import Approval, Vote
 from flowstate.testing import carry_due
 from tests.kiosk import returns
-from tests.kiosk.consents import AllOfThem, Asked, Computed, Spread, TwoOfThree, Unchecked
+from tests.kiosk.consents import AllOfThem, Asked, Computed, Joined, Spread, TwoOfThree, Unchecked
 from tests.kiosk.crew import asked, broken, buyers, lines, pending_of, person, told
 from tests.kiosk.models import Sale
 from tests.kiosk.stall import OnSale
@@ -215,6 +215,25 @@ def test_all_that_has_not_begun_is_blocked_again(on_sale: OnSale, user: User, sa
 
     assert {row.status for row in run.step_runs.exclude(name="review")} == {"blocked"}
     assert run.step_runs.exclude(wake_at=None).count() == 0
+    assert broken() == []
+
+
+def test_a_join_is_not_begun_with_what_was_approved_and_has_changed(
+    on_sale: OnSale, user: User, sale: Sale
+) -> None:
+    """I7: the branch that ends last does not take the join by its counter alone."""
+    [buyer] = buyers("bob")
+    run = asked(on_sale, Joined, user).approve(buyer).run
+    changed(sale)
+
+    carry_due()
+
+    assert lines() == ["begin", "work"]
+    assert run.step_runs.get(name="join").status == "blocked"
+    assert broken() == []
+    pending_of(run).approve(buyer)
+    carry_due()
+    assert lines() == ["begin", "work", "join"]
     assert broken() == []
 
 

@@ -11,6 +11,8 @@ from rest_framework import serializers
 from flowstate import (
     ApprovalStep,
     Context,
+    DelayStep,
+    FirstOf,
     Step,
     UpdateStep,
     Workflow,
@@ -155,6 +157,30 @@ class Spread(Workflow):
     one = diary_step("one", depends_on=review)
     two = diary_step("two", depends_on=review)
     both = diary_step("both", depends_on=[one, two])
+
+
+class Joined(Workflow):
+    """What was approved is needed together with what takes longer."""
+
+    class Meta:
+        exclusive = None
+
+    begin = diary_step("begin")
+    review = ApprovalStep(approvers=in_group("buyers"), show=["quantity"], depends_on=begin)
+    work = Step("work", lambda ctx: called(ctx, "work"), depends_on=begin, background=True)
+    join = diary_step("join", depends_on=[review, work])
+
+
+class AnswerOrTime(Workflow):
+    """Whatever comes first: a decision, or the end of an hour."""
+
+    class Meta:
+        exclusive = None
+
+    review = ApprovalStep(approvers=in_group("buyers"), depends_on=())
+    hour = DelayStep(HOUR, depends_on=())
+    first = FirstOf(review, hour)
+    last = Step("last", lambda ctx: ctx.results["first"] == "review")
 
 
 class Unchecked(Workflow):

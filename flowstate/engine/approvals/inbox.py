@@ -113,7 +113,7 @@ def _candidates(
 
 def _audiences(people: Sequence[Any], using: str) -> list[tuple[ApprovalAudience, set[Any]]]:
     """Return the words that stand for some of the people, each with the keys of those."""
-    groups = {person.pk: frozenset(person.groups.values_list("name", flat=True)) for person in people}
+    groups = {person.pk: _groups_of(person) for person in people}
     own = [user_key(person.pk) for person in people]
     found = []
     for audience in ApprovalAudience.objects.using(using).that_may_fit(own):
@@ -121,6 +121,12 @@ def _audiences(people: Sequence[Any], using: str) -> list[tuple[ApprovalAudience
         if members:
             found.append((audience, members))
     return found
+
+
+def _groups_of(person: Any) -> frozenset[str]:
+    """Return the names of the person's groups; none where the project's users have no such thing."""
+    groups = getattr(person, "groups", None)
+    return frozenset() if groups is None else frozenset(groups.values_list("name", flat=True))
 
 
 def _judged(

@@ -9,7 +9,7 @@ from django.db import router
 from flowstate.engine.approvals.people import Asked
 from flowstate.engine.execution import Execution
 from flowstate.engine.new_run import label_of
-from flowstate.engine.waits.opening import note
+from flowstate.engine.waits.opening import invite, note
 from flowstate.engine.waits.shown import shown_now, texts_of
 from flowstate.exceptions import EntityGone
 from flowstate.exceptions.approvals import ApprovalChanged
@@ -33,6 +33,8 @@ def refuse_changed(execution: Execution, asked: Asked, ctx: Context[Any], *, see
     old = _what_was_seen(execution, approval, seen)
     if now.digest != approval.digest:
         _show(execution, asked, now.items, now.digest)
+        if step.approvers:  # the row may name others by now
+            invite(execution, approval, step.approvers, ctx)
     elif seen in ("", approval.digest):
         return
     message = (

@@ -7,20 +7,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from flowstate.actions.audiences import audience_of
 from flowstate.engine.calls.contexts import context_of
 from flowstate.engine.calls.hooks import announce
 from flowstate.engine.execution import Execution
 from flowstate.engine.waits.kind import Verdict, Wait, WaitKind
-from flowstate.engine.waits.opening import (
-    entity_of,
-    first_moment,
-    named,
-    note,
-    open_approval,
-    plan_opening,
-    rule_of,
-)
+from flowstate.engine.waits.opening import first_moment, invite, note, open_approval, plan_opening
 from flowstate.engine.waits.shown import values_of
 from flowstate.exceptions import StepError
 from flowstate.exceptions.approvals import ApprovalRejected, ApprovalTimeout
@@ -105,6 +96,8 @@ def _time_over(execution: Execution, row: StepRun, step: ApprovalStep) -> Verdic
         then = next_moment(approval, step, now)
         if approvals.remind(approval, then=then):
             approval.remind_at = then
+            if step.approvers:  # the row may name others by now
+                invite(execution, approval, step.approvers, context_of(execution, row))
             note(execution, EventKind.APPROVAL_REMINDED, row.name)
             announce(execution, "approval_reminded", row.name)
     _wait_until(execution, row, approval.remind_at or approval.expires_at)
@@ -115,9 +108,7 @@ def _escalate(execution: Execution, row: StepRun, step: ApprovalStep, approval: 
     """Ask others too, for as long as it takes."""
     if not Approval.objects.using(execution.using).escalate(approval.pk):
         return
-    audience = audience_of(rule_of(step.escalate_to), entity_of(context_of(execution, row)))
-    entries = InboxEntry.objects.using(execution.using)
-    entries.enter(approval, named(audience, execution.using), exact=audience.exact)
+    invite(execution, approval, step.escalate_to, context_of(execution, row))
     _wait_until(execution, row, None)
     note(execution, EventKind.APPROVAL_ESCALATED, row.name)
     announce(execution, "approval_escalated", row.name)

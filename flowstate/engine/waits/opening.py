@@ -105,6 +105,18 @@ def named(audience: Audience, using: str) -> Sequence[ApprovalAudience]:
     return ApprovalAudience.objects.using(using).named(audience.keys, personal=personal)
 
 
+def invite(
+    execution: Execution,
+    approval: Approval,
+    rules: Sequence[Callable[[Any, Any], object]],
+    ctx: Context[Any],
+) -> None:
+    """Have the approval found by those whom the rules are for as the row is now; nobody loses sight of it."""
+    audience = audience_of(rule_of(rules), entity_of(ctx))
+    entries = InboxEntry.objects.using(execution.using)
+    entries.enter(approval, named(audience, execution.using), exact=audience.exact)
+
+
 def first_moment(step: ApprovalStep) -> float | None:
     """Return the seconds until somebody must look at what was asked: to remind people, or since it expires."""
     if step.expires is None:
