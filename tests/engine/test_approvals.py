@@ -22,8 +22,10 @@ from flowstate import (
     InputInvalid,
     ReasonMissing,
     allow_any,
+    verbs,
 )
 from flowstate.actions.bound import BoundAction
+from flowstate.engine.calls import guard
 from flowstate.models import Approval, InboxEntry, Run, Vote
 from flowstate.testing import approve, carry_due, reject
 from tests.kiosk import returns
@@ -33,6 +35,9 @@ from tests.kiosk.models import Sale
 from tests.kiosk.stall import OnSale
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+STATEMENTS_OF_A_VOTE = 20
+STATEMENTS_OF_A_DECISION = 29
 
 
 @pytest.fixture(autouse=True)
@@ -310,6 +315,17 @@ def test_a_retry_asks_again_what_was_rejected(on_sale: OnSale, user: User, boss:
     assert again.approvals.get().status == "approved"
 
 
+def test_asking_people_is_not_taken_for_rows_that_a_step_wrote(
+    on_sale: OnSale, user: User, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "_reported", set())
+    buyers("ann", "bob", "cem")
+
+    asked(on_sale, TwoOfThree, user)
+
+    assert [record for record in caplog.records if record.name == "flowstate.steps"] == []
+
+
 def test_the_run_shows_what_people_read(on_sale: OnSale, user: User) -> None:
     approval = asked(on_sale, Asked, user)
 
@@ -318,6 +334,19 @@ def test_the_run_shows_what_people_read(on_sale: OnSale, user: User) -> None:
         {"name": "product__name", "label": "Product", "text": "tea"},
     ]
     assert approval.shown == {"quantity": 3, "product__name": "tea"}
+
+
+def test_a_vote_and_a_decision_cost_the_same_however_many_have_voted(
+    on_sale: OnSale, user: User, django_assert_num_queries: Any
+) -> None:
+    """I30."""
+    one, two, _three = buyers("ann", "bob", "cem")
+    approval = asked(on_sale, TwoOfThree, user)
+
+    with django_assert_num_queries(STATEMENTS_OF_A_VOTE):
+        verbs.approve(approval, user=one)
+    with django_assert_num_queries(STATEMENTS_OF_A_DECISION):
+        verbs.approve(approval, user=two)
 
 
 class DecidedInATestCase(TestCase):

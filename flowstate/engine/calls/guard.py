@@ -14,11 +14,14 @@ from django.db import DatabaseError, connections
 
 from flowstate.engine.database.contention import is_contention
 from flowstate.exceptions import TransactionBroken
-from flowstate.models import StepRun
+from flowstate.models import ApprovalAudience, StepRun
 
 logger = logging.getLogger("flowstate.steps")
 
 _WRITE = re.compile(r"\s*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE)
+
+_OURS = (StepRun, ApprovalAudience)
+"""What the engine itself writes meanwhile: heartbeats, and words for whom an approval is."""
 
 Execute = Callable[[str, Any, bool, dict[str, Any]], Any]
 
@@ -74,7 +77,7 @@ def report_row_writes(using: str, workflow: str, step: str) -> Iterator[None]:
     written: list[str] = []
 
     def observe(execute: Execute, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:  # noqa: FBT001 - Django's signature of wrappers
-        if _WRITE.match(sql) and StepRun._meta.db_table not in sql:  # a heartbeat is ours
+        if _WRITE.match(sql) and not any(model._meta.db_table in sql for model in _OURS):
             written.append(sql)
         return execute(sql, params, many, context)
 
