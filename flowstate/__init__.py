@@ -80,7 +80,7 @@ from flowstate.exceptions.events import (
     EventTokenUnknown,
     InboxFull,
 )
-from flowstate.verbs import deliver_event
+from flowstate.verbs import delegate, deliver_event, end_delegation, inbox_of
 from flowstate.workflows import (
     ApprovalStep,
     ChoiceStep,
@@ -178,9 +178,12 @@ __all__ = [
     "WorkflowStep",
     "WorkflowUnknown",
     "allow_any",
+    "delegate",
     "deliver_event",
+    "end_delegation",
     "has_perm",
     "in_group",
+    "inbox_of",
     "is_authenticated",
     "is_field",
     "is_owner",

@@ -9,9 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from django.db import models
 
-    from flowstate.models import Approval, Event, LineageEntry, Run
+    from flowstate.engine.approvals.inbox import InboxPage
+    from flowstate.models import Approval, ApprovalDelegate, Event, LineageEntry, Run
     from flowstate.models.undo_preview import StepPreview
 
 
@@ -110,3 +113,32 @@ def may_decide(approval: Approval, *, user: Any) -> bool:
     from flowstate.engine.approvals.inbox import may_decide as engine_may  # late: the engine sits above
 
     return engine_may(user, approval)
+
+
+def inbox_of(user: Any, *, after: int = 0, limit: int = 50) -> InboxPage:
+    """Return a page of what a person may decide now, the longest waiting first: `approvals`, and `after` for the next.
+
+    `count_text` says how many wait, as "7" or "50+". See `flowstate.engine.approvals.inbox.inbox_of`.
+    """
+    from flowstate.engine.approvals.inbox import inbox_of as engine_inbox  # late: the engine sits above
+
+    return engine_inbox(user, after=after, limit=limit)
+
+
+def delegate(
+    *, user: Any, to: Any, until: datetime, since: datetime | None = None, delegator: Any = None
+) -> ApprovalDelegate:
+    """Let `to` decide whatever the person may, from `since`, or now, until then; return the row.
+
+    Who may operate all runs says so for others, as `delegator`. Raises `DelegationInvalid`.
+    """
+    from flowstate.engine.approvals.handing import delegate as engine_delegate  # late: the engine sits above
+
+    return engine_delegate(user=user, to=to, until=until, since=since, delegator=delegator)
+
+
+def end_delegation(row: ApprovalDelegate, *, user: Any) -> bool:
+    """Let nobody stand in any more; False where that is over already. Raises `DelegationInvalid`."""
+    from flowstate.engine.approvals.handing import end_delegation as engine_end  # late: the engine sits above
+
+    return engine_end(row, user=user)
