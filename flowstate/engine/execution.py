@@ -102,12 +102,18 @@ class Execution:
             return found
         if is_function(self.workflow) and name in self.rows:
             row = self.rows[name]
-            return UndeclaredStep(name, row.kind, optional=row.optional)
+            has_inverse = row.undo is not None
+            return UndeclaredStep(name, row.kind, optional=row.optional, has_inverse=has_inverse)
         message = (
             f"Run {self.run.pk} needs step {name!r} of {self.run.workflow}, which this code does not "
             "declare. Deploy code that has it; the run waits."
         )
         raise StepUnknown(message)
+
+    @property
+    def steps(self) -> list[Step[Any]]:
+        """The declared steps, and those that a function has asked for in this process."""
+        return [*self.declaration.steps, *self.learned.values()]
 
     def grow(self, rows: list[StepRun]) -> None:
         """Take in steps that a function has asked for; the function itself stays the last."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypedDict, TypeVar, overload
 
 from flowstate.exceptions import DeclarationInvalid
 from flowstate.workflows.approvals import ApprovalStep, Approvers, OnExpiry, OnReject
 from flowstate.workflows.compensations import Compensation
 from flowstate.workflows.context import Call, Context, Entity, Source
+from flowstate.workflows.entities import EntityStep
 from flowstate.workflows.functions import refuse_wrong_arity
 from flowstate.workflows.policies import Duration, Retry, refuse_unknown
 from flowstate.workflows.shown import Show
-from flowstate.workflows.step_options import Undo, checked_name, option_names
+from flowstate.workflows.step_options import UNSET, Undo, checked_name, option_names
 from flowstate.workflows.steps import Kind, Step
 from flowstate.workflows.waits import DelayStep
 
@@ -64,6 +65,8 @@ class Branch(Generic[Result_co]):
             return DelayStep(self.fn).bound(name, (), {}, None)
         if self.kind is Kind.APPROVAL:
             return _asked_approval(self.name, self.options)
+        if isinstance(self.fn, EntityStep):
+            return _asked_rows(self.name, self.fn, self.args or self.options)
         return _asked_step(self.name, self.fn, self.args, self.options)
 
 
@@ -106,20 +109,36 @@ class FunctionContext(Context[Entity]):
         self._ask = ask
         self._sleeps = 0
 
-    def step(self, name: str, fn: Callable[..., Result], *args: Any, **options: Unpack[AskOptions]) -> Result:
+    @overload
+    def step(self, name: str, rows: EntityStep, /) -> dict[str, Any]: ...
+
+    @overload
+    def step(
+        self, name: str, fn: Callable[..., Result], /, *args: Any, **options: Unpack[AskOptions]
+    ) -> Result: ...
+
+    def step(self, name: str, fn: Any, /, *args: Any, **options: Any) -> Any:
         """Return what `fn(ctx, *args)` returns, as the journal holds it: called now, or in an earlier call.
 
+        Instead of a function a `CreateStep`, `UpdateStep` or `DeleteStep` will do, whose inverse is derived.
         `fn` gets a context of its own, with the key, the attempt and the heartbeat of this step. A failure for
         good ends the run, as in a class; of an `optional=True` step the result is then its `default`.
         """
         [result] = self._ask((self.branch(name, fn, *args, **options),))
-        value: Result = result
-        return value
+        return result
 
+    @overload
+    def branch(self, name: str, rows: EntityStep, /) -> Branch[dict[str, Any]]: ...
+
+    @overload
     def branch(
-        self, name: str, fn: Callable[..., Result], *args: Any, **options: Unpack[AskOptions]
-    ) -> Branch[Result]:
+        self, name: str, fn: Callable[..., Result], /, *args: Any, **options: Unpack[AskOptions]
+    ) -> Branch[Result]: ...
+
+    def branch(self, name: str, fn: Any, /, *args: Any, **options: Any) -> Branch[Any]:
         """Return a step for `ctx.parallel`, as `ctx.step` would take it; it is not asked for yet."""
+        if isinstance(fn, EntityStep):
+            return Branch(name, fn, args, options, fn.kind)
         kind = Kind.TRANSACTIONAL if options.get("transactional") else Kind.EXTERNAL
         return Branch(name, fn, args, options, kind)
 
@@ -165,6 +184,24 @@ class _WithArguments:
         return self.fn(ctx, *self.args)
 
 
+def _asked_rows(name: str, step: EntityStep, more: object) -> Step[Any]:
+    _checked_own_name(name)
+    if more:
+        message = (
+            f"The step {name!r} takes its options where it is made: {step!r} is a step already, not {more!r}."
+        )
+        raise DeclarationInvalid(message)
+    given = (step.after, step.when, step.unless)
+    if step.given_name not in ("", name) or any(option is not UNSET for option in given):
+        message = (
+            f"The step {name!r} has its name from the function, and whether and when it begins says the function: "
+            f"{step!r} takes no name=, depends_on=, when= and unless= here."
+        )
+        raise DeclarationInvalid(message)
+    undo = Compensation(fn=step.undo) if callable(step.undo) else None
+    return step.bound(name, (), {}, undo)
+
+
 def _asked_approval(name: str, options: Any) -> Step[Any]:
     refuse_unknown(f"The approval {name!r}", options, option_names(ApprovalAskOptions))
     checked = _checked_own_name(name)
@@ -197,7 +234,7 @@ def _asked_step(name: str, fn: Callable[..., Any], args: Sequence[Any], options:
 
 def refuse_wrong_calls(step: Step[Any]) -> None:
     """Raise DeclarationInvalid where a function of the step could not be called as it was asked for."""
-    if step.kind is Kind.APPROVAL:
+    if step.kind is Kind.APPROVAL or isinstance(step, EntityStep):
         step.refuse_wrong_functions("A function")
     what = f"The step {step.name!r}"
     if isinstance(step.fn, _WithArguments):

@@ -52,11 +52,12 @@ class FunctionStep(Step[Any]):
 class UndeclaredStep(Step[Any]):
     """Stands for a step that a function has asked for elsewhere, until it is called again and asks here too."""
 
+    has_inverse: bool
     word: ClassVar[str] = "A step of a function"
 
-    def __init__(self, name: str, kind: str, *, optional: bool) -> None:
+    def __init__(self, name: str, kind: str, *, optional: bool, has_inverse: bool) -> None:
         self._fill(self.word, name, undo=False, options={"optional": optional})
-        vars(self).update(fn=None, kind=Kind(kind))
+        vars(self).update(fn=None, kind=Kind(kind), has_inverse=has_inverse)
 
     @property
     def tells_what_came(self) -> bool:
@@ -70,8 +71,8 @@ class UndeclaredStep(Step[Any]):
 
     @property
     def derives_inverse(self) -> bool:
-        """Whether undoing it is derived from what it wrote: a function's steps call functions."""
-        return False
+        """Whether undoing it is derived from what it wrote: then that was recorded."""
+        return self.has_inverse
 
 
 @overload

@@ -265,7 +265,7 @@ def test_the_row_whose_links_came_back_is_told_of(ape: Animal, tags: list[Tag]) 
 )
 def test_a_step_may_touch_the_tables_of_the_links_it_names(links: Any, tables: set[str]) -> None:
     def labels(model: type[models.Model], step: UpdateStep) -> set[str]:
-        found = models_of(SimpleNamespace(steps=[step]), model)  # type: ignore[arg-type]
+        found = models_of(SimpleNamespace(steps=[step]), model)
         return {label.removeprefix("zoo.") for label in found}
 
     assert labels(Animal, UpdateStep(add=links)) == {"animal", *tables}

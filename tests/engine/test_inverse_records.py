@@ -154,7 +154,7 @@ def test_what_is_no_record_undoes_nothing(record: Any) -> None:
 
 def test_a_workflow_may_touch_what_its_steps_name_and_what_deleting_takes_along() -> None:
     def labels(*steps: Any, entity: Any = None) -> set[str]:
-        found = models_of(SimpleNamespace(steps=steps), entity)  # type: ignore[arg-type]
+        found = models_of(SimpleNamespace(steps=steps), entity)
         return {label.removeprefix("zoo.") for label in found}
 
     assert labels(UpdateStep(values={"name": "x"}), entity=Parrot) == {"parrot", "bird", "animal"}

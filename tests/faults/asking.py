@@ -6,9 +6,9 @@ from typing import Any
 
 from django.db.models import F
 
-from flowstate import Context, FunctionContext, workflow
+from flowstate import Context, CreateStep, FunctionContext, UpdateStep, workflow
 from tests.faults import journeys, ledger
-from tests.kiosk.models import Product, Receipt, Sale
+from tests.kiosk.models import Product, Sale
 
 
 def reserve(ctx: Context[Sale], by: int) -> None:
@@ -31,26 +31,17 @@ def take_back(ctx: Context[Sale], reference: str | None) -> None:
     ledger.undo(ctx.forward_key, ctx.idempotency_key)
 
 
-def book(ctx: Context[Sale], reference: str) -> int:
-    return int(Receipt.objects.create(sale_id=ctx.entity_id, reference=reference).pk)
-
-
-def unbook(ctx: Context[Sale], pk: int | None) -> None:
-    Receipt.objects.filter(pk__in=[pk]).delete()
-
-
-def mark(ctx: Context[Sale], status: str) -> None:
-    Sale.objects.filter(pk=ctx.entity_id).update(status=status)
-
-
-def unmark(ctx: Context[Sale], result: None) -> None:
-    mark(ctx, "open")
-
-
 def fail(ctx: Context[Sale]) -> None:
     if journeys.FAILING:
         journeys.FAILING[0]()
     raise journeys.Refused
+
+
+def book(ctx: FunctionContext[Sale], reference: str) -> None:
+    """Write the receipt and mark the sale, by steps that derive their undo."""
+    values = {"sale_id": ctx.entity_id, "reference": reference}
+    ctx.step("receipt", CreateStep("kiosk.Receipt", values=values))
+    ctx.step("mark", UpdateStep(values={"status": "paid"}))
 
 
 def journey(ctx: FunctionContext[Sale]) -> None:
@@ -59,8 +50,7 @@ def journey(ctx: FunctionContext[Sale]) -> None:
     reference, _pack = ctx.parallel(
         ctx.branch("charge", charge, compensate=take_back), ctx.branch("pack", call, compensate=take_back)
     )
-    ctx.step("receipt", book, reference, transactional=True, compensate=unbook)
-    ctx.step("mark", mark, "paid", transactional=True, compensate=unmark)
+    book(ctx, reference)
 
 
 @workflow
@@ -82,8 +72,7 @@ def patient(ctx: FunctionContext[Sale]) -> None:
     ctx.step("reserve", reserve, 1, transactional=True, compensate=unreserve)
     ctx.sleep(50)
     reference = ctx.step("charge", charge, compensate=take_back)
-    ctx.step("receipt", book, reference, transactional=True, compensate=unbook)
-    ctx.step("mark", mark, "paid", transactional=True, compensate=unmark)
+    book(ctx, reference)
 
 
 def last(ctx: Context[Any]) -> str:

@@ -7,7 +7,17 @@ from typing import Any
 
 from rest_framework import serializers
 
-from flowstate import Context, FunctionContext, Retry, Workflow, WorkflowStep, has_perm, workflow
+from flowstate import (
+    Context,
+    CreateStep,
+    FunctionContext,
+    Retry,
+    UpdateStep,
+    Workflow,
+    WorkflowStep,
+    has_perm,
+    workflow,
+)
 from tests.kiosk.models import Entry, Sale
 from tests.kiosk.returns import called, diary
 from tests.kiosk.workflows import diary_step
@@ -180,3 +190,12 @@ def consult(ctx: FunctionContext[Sale]) -> Any:
     if not review["approved"]:
         return "left it"
     return ctx.step("ship", do, f"ship {review['shown']['quantity']}", review["who"])
+
+
+@workflow(exclusive=None)
+def stock_up(ctx: FunctionContext[Sale]) -> Any:
+    """Write rows by steps that derive their undo, and by what the test says between them."""
+    entry = ctx.step("note", CreateStep("kiosk.Entry", values={"what": "noted"}))
+    ctx.step("mark", UpdateStep(values={"status": "packed"}))
+    ctx.step("tell", do, "tell", retry=Retry(2, delay=30, jitter=False))
+    return entry["pk"]

@@ -61,7 +61,7 @@ def take_back(
 ) -> list[Restored]:
     """Undo what a step has written, while `others` of its run are not undone; return the rows touched."""
     steps = [step, *(other for other, _its in others)]
-    allowed = models_of(SimpleNamespace(steps=steps), type(entity) if entity else None)  # type: ignore[arg-type]
+    allowed = models_of(SimpleNamespace(steps=steps), type(entity) if entity else None)
     records = [(as_journaled(its), KEY) for _other, its in others]
     with transaction.atomic():
         undone = undo(as_journaled(written), key=KEY, allowed_models=allowed, using="default", others=records)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from django.db import IntegrityError, models, transaction
 from django.db.models.deletion import get_candidate_relations_to_delete
@@ -26,7 +26,6 @@ from flowstate.exceptions import UndoConflict
 from flowstate.workflows.entities import DeleteStep, UpdateStep
 from flowstate.workflows.step_options import UNSET
 from flowstate.workflows.steps import Kind, Step
-from flowstate.workflows.workflow import Declaration
 
 _ENTITY_KINDS = (Kind.CREATE, Kind.UPDATE, Kind.DELETE)
 
@@ -147,14 +146,22 @@ def _shares_key(model: Model, table: Model) -> bool:
 # --- which models a record may name --------------------------------------------------------------
 
 
-def models_of(declaration: Declaration, entity_model: Model | None) -> frozenset[str]:
-    """Return the labels, in lower case, of all models that undo records of this workflow may name.
+class Steps(Protocol):
+    """What knows the steps of a run, as a declaration does."""
+
+    @property
+    def steps(self) -> Iterable[Step[Any]]:
+        """Return them."""
+
+
+def models_of(known: Steps, entity_model: Model | None) -> frozenset[str]:
+    """Return the labels, in lower case, of all models that undo records of these steps may name.
 
     That are those its entity steps name, the tables they consist of, for delete steps all that Django would
     delete or unlink with them, and for steps that link the tables of these links.
     """
     found: set[Model] = set()
-    for step in declaration.steps:
+    for step in known.steps:
         if step.kind in _ENTITY_KINDS and isinstance(step, EntityStep):
             model = model_of(step, entity_model)
             found |= _taken_along(model) if isinstance(step, DeleteStep) else set(_tables(model))

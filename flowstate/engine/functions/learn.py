@@ -55,6 +55,12 @@ def learn_what_matters(execution: Execution) -> None:
         learn(execution)
 
 
+def learn_inverses(execution: Execution) -> None:
+    """Learn the steps of a function that has written rows: what they name says of which models records may be."""
+    if any(row.undo is not None and _unknown(execution, row.name) for row in execution.rows.values()):
+        learn(execution)
+
+
 def asked_elsewhere(run_id: UUID, name: str, using: str) -> Step[Any] | None:
     """Return a step as the function of a run asks for it; None where it is not found."""
     try:
@@ -124,6 +130,8 @@ def _cannot_undo(execution: Execution, name: str, refusal: ShapeChanged) -> Next
     lock_run(execution)
     row = execution.rows[name]
     error = describe(refusal, step=name, action=execution.action).error
-    if not execution.step_runs.fail_compensation(row.pk, attempt=row.compensation_attempt, error=error):
+    rows = execution.step_runs
+    verb = rows.fail_in_place if execution.step(name).derives_inverse else rows.fail_compensation
+    if not verb(row.pk, attempt=row.compensation_attempt, error=error):
         raise LostClaim
     return look(execution)

@@ -16,6 +16,7 @@ from flowstate.engine.database.blocks import in_transaction
 from flowstate.engine.database.contention import is_contention
 from flowstate.engine.drive import drive
 from flowstate.engine.execution import Execution
+from flowstate.engine.functions.learn import learn_inverses
 from flowstate.engine.loading import load
 from flowstate.engine.look.next import Next
 from flowstate.engine.look.run import lock_run, look
@@ -69,6 +70,7 @@ def force(run: Run, *, user: Any, step: str, reason: str = "") -> None:
     """
     require_user(user, run, "forced")
     execution = load(run.pk, using=router.db_for_write(Run))
+    learn_inverses(execution)
     row = _failed_row(execution, step, "forced")
     declared = execution.step(row.name)
     if not declared.derives_inverse:

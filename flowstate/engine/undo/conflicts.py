@@ -25,7 +25,7 @@ def invert(execution: Execution, row: StepRun, step: Step[Any], *, force: bool =
     undone = entities.undo(
         row.undo,
         key=row.key,
-        allowed_models=entities.models_of(execution.declaration, execution.run.entity_model),
+        allowed_models=entities.models_of(execution, execution.run.entity_model),
         others=_not_undone_beside(execution, row),
         using=execution.using,
         force=force,
@@ -38,7 +38,7 @@ def told_apart(execution: Execution, row: StepRun, error: Exception) -> Exceptio
     """Return the error of an inverse as what it is: a constraint that only COMMIT looks at is a conflict."""
     if not isinstance(error, IntegrityError):
         return error
-    models = entities.models_of(execution.declaration, execution.run.entity_model)
+    models = entities.models_of(execution, execution.run.entity_model)
     return entities.refused_at_commit(row.undo, key=row.key, allowed_models=models, error=error)
 
 

@@ -12,6 +12,7 @@ from flowstate.engine.branches import StepState, abandoned
 from flowstate.engine.decide import due_compensations
 from flowstate.engine.entities.foresight import Foresight
 from flowstate.engine.execution import Execution
+from flowstate.engine.functions.learn import learn_inverses
 from flowstate.engine.loading import load
 from flowstate.models import Compensation, Run, RunStatus, StepRun, StepStatus
 from flowstate.models.undo_preview import StepPreview
@@ -24,6 +25,7 @@ def preview_undo(run: Run) -> list[StepPreview]:
     run that has ended. Reads only, and locks nothing, so that the undoing itself may find more.
     """
     execution = load(run.pk, using=router.db_for_write(Run))
+    learn_inverses(execution)
     if execution.run.finished:
         return []
     known = execution.state()
@@ -34,7 +36,7 @@ def preview_undo(run: Run) -> list[StepPreview]:
         lost = abandoned(known.steps)
         states = [state for state in states if state.name in lost]
     order = _order_of_undoing(states) if known.cascade else []
-    allowed = entities.models_of(execution.declaration, execution.run.entity_model)
+    allowed = entities.models_of(execution, execution.run.entity_model)
     foresight = Foresight(allowed, execution.using)
     undone = [
         _preview(execution, execution.rows[name], foresight, order[number + 1 :])

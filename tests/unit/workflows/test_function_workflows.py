@@ -13,6 +13,7 @@ from rest_framework import serializers
 from flowstate import (
     CreateStep,
     DeclarationInvalid,
+    DelayStep,
     DiagramInvalid,
     FunctionContext,
     Retry,
@@ -151,6 +152,12 @@ def test_a_step_is_what_was_asked_for() -> None:
     assert step.call(None, None) == 7
 
 
+def test_rows_are_asked_for_by_the_steps_that_write_them() -> None:
+    step = asking().branch("one", CreateStep("kiosk.Entry", values={}, optional=True)).declared()
+
+    assert (step.name, step.kind, step.optional, step.derives_inverse) == ("one", "create", True, True)
+
+
 def test_sleeps_are_numbered_where_they_have_no_name() -> None:
     asked: list[str] = []
     ctx = asking(asked)
@@ -166,7 +173,10 @@ def test_sleeps_are_numbered_where_they_have_no_name() -> None:
     ("name", "fn", "options", "words"),
     [
         ("one", None, {}, "then a function"),
-        ("one", CreateStep("kiosk.Entry", values={}), {}, "then a function"),
+        ("one", DelayStep(1), {}, "then a function"),
+        ("one", CreateStep("kiosk.Entry", values={}), {"optional": True}, "where it is made"),
+        ("one", CreateStep("kiosk.Entry", values={}, name="two"), {}, "no name="),
+        ("one", CreateStep("kiosk.Entry", values={}, depends_on=()), {}, "no name="),
         ("not a name", print, {}, "a step's name"),
         ("function", print, {}, "that of the function itself"),
         ("one", print, {"depends_on": "two"}, "depends_on"),
@@ -174,7 +184,19 @@ def test_sleeps_are_numbered_where_they_have_no_name() -> None:
         ("one", print, {"retry": 3}, "Retry"),
         ("one", print, {"compensate": "undo"}, "compensate"),
     ],
-    ids=["none", "step", "name", "taken", "depends_on", "when", "retry", "compensate"],
+    ids=[
+        "none",
+        "wait",
+        "rows and options",
+        "rows named",
+        "rows after",
+        "name",
+        "taken",
+        "depends_on",
+        "when",
+        "retry",
+        "compensate",
+    ],
 )
 def test_what_cannot_be_a_step_is_refused(name: str, fn: Any, options: Any, words: str) -> None:
     with pytest.raises(DeclarationInvalid, match=words):
