@@ -148,8 +148,8 @@ def test_a_run_that_needs_a_person_costs_a_sweep_nothing(sale: Sale, user: Any, 
     assert post.letters == []
 
 
-def test_branches_meet_in_four_statements_each_and_no_message() -> None:
-    """C9: the lock of the run, the branch's own row, the others' rows, when to look again; the last one goes on."""
+def test_a_branch_counts_its_join_down_in_one_statement_and_the_last_goes_on_without_a_message() -> None:
+    """C9: beside its own finish."""
     run = Fork.enqueue(user=SYSTEM)
     begin, right = (run.step_runs.get(name=name).pk for name in ("begin", "right"))
     heard: list[list[str]] = []
@@ -164,11 +164,12 @@ def test_branches_meet_in_four_statements_each_and_no_message() -> None:
         assert carry_step(begin, queue=QUEUE) == "done"
 
     [first] = heard
-    took_up, met = 3, 4
-    assert len(first) == took_up + met, first
-    join = said.work.index(first[-1]) + 1
-    last = said.work[join : join + met + 1]
-    assert [sql.split()[0] for sql in last] == ["SELECT", "UPDATE", "SELECT", "UPDATE", "UPDATE"], last
+    took_up, finished, counted_down, claimed_the_join = 3, 1, 1, 1
+    assert len(first) == took_up + finished + counted_down, first
+    met = said.work.index(first[-1]) + 1
+    last = said.work[met : met + finished + counted_down + claimed_the_join]
+    assert [sql.split()[0] for sql in last] == ["UPDATE", "UPDATE", "UPDATE"], last
+    assert [sql for sql in last if "missing" in sql] == last[1:]
     assert run.refresh().success
     assert returns.diary.lines[-1] == "join"
     assert post.letters == []
