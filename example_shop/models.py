@@ -170,14 +170,14 @@ class Order(models.Model):
     def __str__(self) -> str:
         return f"Order {self.pk}"
 
+    def get_absolute_url(self) -> str:
+        return reverse("order", args=[self.pk])
+
     @property
     def goods(self) -> str:
         """What was ordered, for people who decide about it."""
         lines = self.lines.select_related("product")
         return ", ".join(f"{line.quantity} x {line.product.name}" for line in lines)
-
-    def get_absolute_url(self) -> str:
-        return reverse("order", args=[self.pk])
 
 
 class OrderLine(models.Model):
