@@ -20,11 +20,12 @@ from django.utils.translation import gettext
 from flowstate.actions.actions import ActionSet, actions_of
 from flowstate.admin import display, links
 from flowstate.admin.action_page import ActionPage
+from flowstate.admin.approval_lines import ApprovalLine, lines_of
 from flowstate.admin.buttons import Button, buttons_for
 from flowstate.admin.selection_page import SelectionPage
 from flowstate.admin.views import own_view
 from flowstate.exceptions import DeclarationInvalid, LineageUnknown
-from flowstate.models import Run, runs_of
+from flowstate.models import Approval, Run, runs_of
 from flowstate.models.touch import Deed
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from flowstate.actions.bound import BoundAction
+    from flowstate.models.run_verbs import RunQuerySet
 
     AnyModelAdmin = admin.ModelAdmin[Any]
 else:  # cannot be subscripted at run time, and the model's own admin class stands beside this one
@@ -116,6 +118,7 @@ class ActionsAdminMixin(AnyModelAdmin):
             response,
             "admin/flowstate/actions/change_form.html",
             flowstate_buttons=self._buttons(request, obj),
+            flowstate_approvals=self._approvals(request, obj),
             flowstate_runs=self._runs(request, obj),
             flowstate_runs_url=self._runs_url(obj),
             flowstate_lineage=self._lineage(request, obj),
@@ -165,11 +168,21 @@ class ActionsAdminMixin(AnyModelAdmin):
 
         return buttons_for(self.admin_site, request.user, self._actions(row), url_of)
 
-    def _runs(self, request: HttpRequest, row: Model) -> Sequence[dict[str, Any]]:
+    def _approvals(self, request: HttpRequest, row: Model) -> Sequence[ApprovalLine]:
+        """Return what people have still to decide about the row."""
+        runs = self._runs_on(request, row).filter(ended_at=None)
+        pending = Approval.objects.pending().filter(run__in=runs).order_by("pk")
+        rows = pending.select_related("run").prefetch_related("votes")[: self.latest_runs]
+        return lines_of(self.admin_site, rows)
+
+    def _runs_on(self, request: HttpRequest, row: Model) -> RunQuerySet:
         on_row = Q()
         for content_type, object_id in self._filed_under(row):
             on_row |= Q(content_type=content_type, object_id=object_id)
-        runs = Run.objects.visible_to(request.user).filter(on_row).order_by("-pk")
+        return Run.objects.visible_to(request.user).filter(on_row)
+
+    def _runs(self, request: HttpRequest, row: Model) -> Sequence[dict[str, Any]]:
+        runs = self._runs_on(request, row).order_by("-pk")
         return [
             {
                 "run": run,

@@ -11,7 +11,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from flowstate.models import Compensation, RunStatus, StepStatus, WaitingFor
+from flowstate.models import ApprovalStatus, Compensation, RunStatus, StepStatus, WaitingFor
 from flowstate.models.clock import host_now
 from flowstate.models.progress import settled_of
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
     from django.utils.safestring import SafeString
 
-    from flowstate.models import Run, StepRun
+    from flowstate.models import Approval, Run, StepRun
 
 LONGEST_VALUE = 20_000
 """Characters of one value that a page shows; the journal keeps all of it."""
@@ -65,6 +65,14 @@ _COMPENSATION: dict[str, Mark] = {
     Compensation.WAIVED: Mark("quiet", "⊘", _("It stays as it is: a person said so, or the step itself.")),
 }
 
+_APPROVAL: dict[str, Mark] = {
+    ApprovalStatus.PENDING: Mark("busy", "…", _("People have not decided yet.")),
+    ApprovalStatus.APPROVED: Mark("good", "✓", _("Approved, and the run has gone on.")),
+    ApprovalStatus.REJECTED: Mark("bad", "✕", _("Rejected, with a reason.")),
+    ApprovalStatus.EXPIRED: Mark("quiet", "⊘", _("Nobody has decided in time.")),
+    ApprovalStatus.CANCELLED: Mark("quiet", "⊘", _("Nobody needs to decide any more.")),
+}
+
 _WAITING: dict[str, Any] = {
     WaitingFor.PERSON: _("Goes on when somebody acts; the run below it, or an approval, says on what."),
     WaitingFor.EVENT: _("Goes on when something outside tells, which nobody here can hurry."),
@@ -100,6 +108,11 @@ def step_badge(row: StepRun) -> SafeString:
 def compensation_badge(row: StepRun) -> SafeString:
     """Return where the undoing of the step stands."""
     return _badge(_COMPENSATION[row.compensation], row.get_compensation_display())
+
+
+def approval_badge(approval: Approval) -> SafeString:
+    """Return where a decision stands."""
+    return _badge(_APPROVAL[approval.status], approval.get_status_display())
 
 
 def progress_bar(run: Run) -> SafeString:

@@ -9,7 +9,7 @@ from django.apps import apps
 from django.contrib.admin.utils import quote
 from django.urls import reverse
 
-from flowstate.models import Run
+from flowstate.models import Approval, Run
 
 if TYPE_CHECKING:
     from django.contrib.admin import AdminSite
@@ -33,11 +33,26 @@ def list_url(site: AdminSite, model: type[Model]) -> str:
     return reverse(name, current_app=site.name)
 
 
+def page_url(site: AdminSite, model: type[Model], page: str) -> str:
+    """Return a page about all rows of a model; empty where the site does not have the model."""
+    if not site.is_registered(model):
+        return ""
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}"
+    return reverse(name, current_app=site.name)
+
+
 def run_url(site: AdminSite, run: Run, page: str = "change") -> str:
     """Return a page of a run ("change", or the name of an operation); empty where the site does not have runs."""
     if not site.is_registered(Run):
         return ""
     return reverse(f"admin:flowstate_run_{page}", args=[run.pk], current_app=site.name)
+
+
+def approval_url(site: AdminSite, approval: Approval, page: str = "change") -> str:
+    """Return a page of an approval ("change", "approve", ...); empty where the site does not have approvals."""
+    if not site.is_registered(Approval):
+        return ""
+    return reverse(f"admin:flowstate_approval_{page}", args=[approval.pk], current_app=site.name)
 
 
 def entity_url(site: AdminSite, run: Run) -> str:

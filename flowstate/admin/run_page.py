@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext
 
 from flowstate.admin import display, links
+from flowstate.admin.approval_lines import ApprovalLine, lines_of
 from flowstate.admin.diagram import run_graph, run_waterfall
 from flowstate.admin.discretion import Discretion
 from flowstate.models import Compensation, EventKind, Run, RunStatus, StepStatus
+from flowstate.workflows.steps import Kind
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -96,11 +98,21 @@ def context_of(site: AdminSite, request: HttpRequest, run: Run) -> dict[str, Any
             (gettext("Value"), run.value_json),
             (gettext("Data"), _data(run)),
         ),
+        "approvals": _approvals(site, run),
         "graph": run_graph(run),
         "waterfall": run_waterfall(run),
         "steps": [_step(site, run, row, discretion, celery.get(row.celery_task_id, "")) for row in rows],
         "history": [_history_line(run, entry) for entry in run.timeline()],
     }
+
+
+def _approvals(site: AdminSite, run: Run) -> list[ApprovalLine]:
+    if not any(row.kind == Kind.APPROVAL for row in run.steps):
+        return []
+    asked = list(run.approvals.order_by("pk").prefetch_related("votes"))
+    for approval in asked:
+        approval.run = run  # which is read already
+    return lines_of(site, asked)
 
 
 def entity_name(site: AdminSite, request: HttpRequest, run: Run) -> str:

@@ -43,7 +43,7 @@ At first an order of bob waits for its parcel, too. Log in as bob, and say that 
           {url}/orders/
 
 And an order of ada waits for the manager. Log in as manager, and approve or reject it:
-          {url}/api/approvals/
+          {url}/admin/flowstate/approval/
 
 Everything is kept in {data}. Ctrl+C closes the shop.
 """

@@ -39,21 +39,26 @@ class _Drawn:
     rows: Mapping[str, StepRun]
     undone: frozenset[str]
     layout: Layout
+    page: str
+    """Where the steps are that the boxes lead to; empty for the same page."""
 
     @property
     def boxes(self) -> dict[str, Box]:
         return {box.name: box for box in self.layout.boxes}
 
 
-def run_graph(run: Run) -> SafeString:
-    """Return the steps of a run as SVG, from the rows alone; it says names, statuses and reasons, and no values."""
+def run_graph(run: Run, page: str = "") -> SafeString:
+    """Return the steps of a run as SVG, from the rows alone; it says names, statuses and reasons, and no values.
+
+    Its boxes lead to the steps on this page, or on the one whose URL is given.
+    """
     rows = {row.name: row for row in run.steps}
     diagram = drawn_run(run)
     nodes = {node.name for node in diagram.nodes}
     undone = frozenset(name for name in rows if undo_of(name) in nodes)
     heights = {name: HEAD + (UNDO if name in undone else 0) for name in rows}
     layout = arrange({name: tuple(row.depends_on) for name, row in rows.items()}, heights, ROOM)
-    drawn = _Drawn(rows=rows, undone=undone, layout=layout)
+    drawn = _Drawn(rows=rows, undone=undone, layout=layout, page=page)
     names = {undo_of(name): name for name in undone}
     back = [
         (names[edge.source], names[edge.target])
@@ -176,7 +181,7 @@ def _node(box: Box, drawn: _Drawn) -> SafeString:
     return element(
         "a",
         *parts,
-        href=f"#flowstate-step-{row.seq}",
+        href=f"{drawn.page}#flowstate-step-{row.seq}",
         css=f"flowstate-node flowstate-is-{row.status}",
     )
 

@@ -67,13 +67,17 @@ def inbox_of(user: Any, *, after: int = 0, limit: int = PAGE) -> InboxPage:
 
 def may_decide(user: Any, approval: Approval) -> bool:
     """Return whether the person may vote now; it is judged again, under a lock, when they do."""
+    return bool(decidable(user, [approval.pk]))
+
+
+def decidable(user: Any, keys: Collection[int]) -> list[Approval]:
+    """Return those of some approvals that the person may vote about now, with their runs, in a constant number of reads."""
     using = router.db_for_write(Approval)
     person = fresh_user(user)
     if person is None:
-        return False
-    standing = standing_in(person, using)
-    fresh = list(Approval.objects.using(using).pending().filter(pk=approval.pk).select_related("run"))
-    return bool(_judged(fresh, {}, person, standing, using))
+        return []
+    rows = Approval.objects.using(using).pending().filter(pk__in=keys).select_related("run").order_by("pk")
+    return _judged(list(rows), {}, person, standing_in(person, using), using)
 
 
 def standing_of(user: Any, approval: Approval) -> Voice | Why:

@@ -154,15 +154,15 @@ def test_a_child_offers_the_actions_of_its_parent_and_lists_their_runs(desk: Cli
     assert list(desk.get(response.context["flowstate_runs_url"]).context["cl"].queryset) == [run]
 
 
-def test_a_page_of_a_row_takes_six_queries_more_than_without_runs(
+def test_a_page_of_a_row_takes_seven_queries_more_than_without_runs(
     desk: Client, make_run: MakeRun, oats: Feed, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for _ in range(10):
         make_run(on=oats, steps={"add": {}, "close": {}})
     row_page(desk, oats)
 
-    # Session, user, row; what holds it; runs, their steps; what is written down of the row, the runs on it, their steps.
-    with django_assert_num_queries(9):
+    # Session, user, row; what holds it; approvals; runs, their steps; what is written down of the row, the runs on it, their steps.
+    with django_assert_num_queries(10):
         row_page(desk, oats)
 
 
