@@ -10,12 +10,12 @@ import pytest
 
 from django.contrib.auth.models import User
 
-from flowstate import SYSTEM
+from flowstate import SYSTEM, Workflow
 from flowstate.engine.carry.messages import carry_run, carry_step, drain
 from flowstate.models import Run, StepRun
 from flowstate.models.clock import db_now
 from tests.engine.test_counts import Single
-from tests.kiosk import returns
+from tests.kiosk import forks, returns
 from tests.kiosk.models import Sale
 from tests.kiosk.stall import OnSale
 from tests.kiosk.statements import Statements
@@ -278,3 +278,24 @@ def test_what_has_priority_counts_as_having_waited_longer(user: User, sale: Sale
 
     ended = Run.objects.order_by("ended_at").values_list("pk", flat=True)
     assert list(ended) == [urgent.pk, usual.pk]
+
+
+class Branches(Workflow):
+    """Begins with two branches."""
+
+    left = forks.undoable("left", depends_on=(), background=True)
+    right = forks.undoable("right", depends_on=(), background=True)
+    both = forks.undoable("both", depends_on=[left, right])
+
+
+def test_a_worker_that_takes_one_of_several_first_steps_wakes_another_before_it() -> None:
+    """P20: branches with which a run begins are at work at the same time, too."""
+    forks.forget()
+    run = Branches.enqueue(user=SYSTEM)
+    told: list[str] = []
+    forks.within["left"] = lambda: told.append("left is at work")
+
+    drain(QUEUE, wake_next=lambda: told.append("woken"), stopping=lambda: False)
+
+    assert told[:2] == ["woken", "left is at work"]
+    assert run.refresh().success

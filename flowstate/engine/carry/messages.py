@@ -64,11 +64,18 @@ def drain(queue: str, *, wake_next: Callable[[], None], stopping: Callable[[], b
         rows = steps.of_next_run(queues)
         if not rows:
             return len(taken)
-        if not taken and len(steps.due_runs(queues, limit=2)) == 2:
+        if _has_branches(rows, queues) or (not taken and len(steps.due_runs(queues, limit=2)) == 2):
             wake_next()
         _take_next(rows, queue, using, taken)
     wake_next()
     return len(taken)
+
+
+def _has_branches(rows: list[StepRun], queues: list[str]) -> bool:
+    """Return whether more than one step of a run may be begun now by who serves these queues."""
+    now = host_now()
+    ready = (row for row in rows if row.status == StepStatus.READY and row.queue in queues)
+    return sum(row.wake_at is None or row.wake_at <= now for row in ready) > 1
 
 
 def _served(queue: str) -> list[str]:
