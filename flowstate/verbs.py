@@ -6,6 +6,7 @@ cancels itself), so they are named here, in one place, and bound at call time.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,16 +27,23 @@ def start(**request: Any) -> Run:
 
 
 def deliver_event(
-    name: str, key: Any, payload: Any = None, *, event_id: str | None = None, once: bool = False
+    name: str,
+    key: Any,
+    payload: Any = None,
+    *,
+    event_id: str | None = None,
+    once: bool = False,
+    sensitive: bool | Collection[str] = False,
 ) -> Event:
     """Deliver an event from outside to every run that waits for it, or with `once` to the oldest.
 
-    An event that nobody waits for yet is kept for whoever does next. Two of one `event_id` count once.
+    An event that nobody waits for yet is kept for whoever does next. Two of one `event_id` count once. `sensitive`,
+    True or keys of the payload, is stored encrypted, as is what an `EventStep` for it calls so.
     Raises `EventInvalid` and `InboxFull`; see `flowstate.engine.events.deliver_event`.
     """
     from flowstate.engine.events import deliver_event as engine_deliver  # late: the engine sits above
 
-    return engine_deliver(name, key, payload, event_id=event_id, once=once)
+    return engine_deliver(name, key, payload, event_id=event_id, once=once, sensitive=sensitive)
 
 
 def cancel(run: Run, *, user: Any, reason: str = "") -> None:

@@ -12,6 +12,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from django.test import TransactionTestCase
 
 from flowstate.models.clock import _Shift
+from flowstate.redaction import forget_all
 from tests.flushing import empty_tables, remember_what_migrate_made
 
 # A deadline judges the machine, not the code, and shrinking towards it takes minutes.
@@ -33,3 +34,10 @@ def clock_as_it_was() -> Iterator[None]:
     before = _Shift.seconds
     yield
     _Shift.seconds = before
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_known() -> Iterator[None]:
+    """Forget the secrets of a test: a later one may hold the same text, which is none there."""
+    yield
+    forget_all()

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from flowstate.models import ApprovalStatus, Compensation, RunStatus, StepStatus, WaitingFor
 from flowstate.models.clock import host_now
 from flowstate.models.progress import settled_of
+from flowstate.models.values import masked
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -208,7 +209,7 @@ def duration(seconds: float) -> str:
 
 def pretty(value: Any) -> str:
     """Return a journaled value as indented text, not escaped, type tags left out, and shortened if huge."""
-    text = json.dumps(_without_tags(value), indent=2, ensure_ascii=False)
+    text = json.dumps(_without_tags(masked(value)), indent=2, ensure_ascii=False)
     if len(text) <= LONGEST_VALUE:
         return text
     note = gettext("… shortened, %(count)d characters in all") % {"count": len(text)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from flowstate.engine.database.contention import tried_again
 from flowstate.engine.keys import event_key
 from flowstate.engine.tokens import is_genuine, place_of
 from flowstate.engine.waits.matching import match_event
+from flowstate.engine.waits.sensitive import sensitive_in, sensitive_of
 from flowstate.exceptions import ValueNotSerializable
 from flowstate.exceptions.events import (
     EventInvalid,
@@ -26,6 +28,7 @@ from flowstate.exceptions.events import (
 from flowstate.models import Event, EventWait, RunStatus, StepRun
 from flowstate.models.clock import DbNow
 from flowstate.models.inbox import digest_of, topic_of
+from flowstate.models.secrets import hidden
 from flowstate.models.values import encode
 from flowstate.workflows.steps import Kind
 from flowstate.workflows.waits import LONGEST_EVENT_KEY, event_name_problem
@@ -39,7 +42,7 @@ PUT_OFF = 86400.0
 """Seconds for which an event is kept that is over, but that a step which took it was not yet given."""
 
 
-def deliver_event(
+def deliver_event(  # noqa: PLR0913 - all that is told of an event, each by name
     name: str,
     key: Any,
     payload: Any = None,
@@ -47,6 +50,7 @@ def deliver_event(
     event_id: str | None = None,
     once: bool = False,
     signature: str = "",
+    sensitive: bool | Collection[str] = False,
 ) -> Event:
     """Store an event, give it to the runs that wait for it, or with `once` to the oldest, and return it.
 
@@ -71,7 +75,7 @@ def deliver_event(
         topic=topic_of(name, key),
         delivery_key=delivery_key,
         signature=signature,
-        payload_json=_encoded(payload, name),
+        payload_json=_encoded(hidden(hidden(payload, sensitive), sensitive_of(name)), name),
         once=once,
     )
     return _deliver(event, using)
@@ -93,7 +97,7 @@ def deliver_by_token(token: str, payload: Any = None) -> Event:
         name=row.name,
         step_run=row,
         delivery_key=delivery_key,
-        payload_json=_encoded(payload, row.name),
+        payload_json=_encoded(hidden(payload, sensitive_in(row)), row.name),
     )
     stored = _deliver(event, using)
     if stored.replayed:  # somebody else was faster

@@ -7,6 +7,8 @@ import json
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.datastructures import MultiValueDict
 
 from flowstate.actions.bound import BoundAction
@@ -34,10 +36,24 @@ def idempotency_hash(key: Any, *, user: Any, scope: str, name: str, action: Boun
 
 
 def input_hash(given: Any) -> str:
-    """Return a digest of the input as it was given, so that the same key with other input is noticed."""
+    """Return a digest of the input as it was given, so that the same key with other input is noticed.
+
+    Keyed by SECRET_KEY: the input may be secret, and short.
+    """
+    return _input_hash(given, settings.SECRET_KEY)
+
+
+def is_same_input(given: Any, digest: str) -> bool:
+    """Return whether the digest is that of this input, also under one of SECRET_KEY_FALLBACKS."""
+    keys = (settings.SECRET_KEY, *getattr(settings, "SECRET_KEY_FALLBACKS", ()))
+    return any(constant_time_compare(_input_hash(given, key), digest) for key in keys)
+
+
+def _input_hash(given: Any, secret: str | bytes) -> str:
     if isinstance(given, MultiValueDict):  # a form: a field may have several values
         given = dict(given.lists())
-    return _hash("input", json.dumps(given, sort_keys=True, default=str) if given else "")
+    text = json.dumps(given, sort_keys=True, default=str) if given else ""
+    return salted_hmac("flowstate.input", text, secret=secret, algorithm="sha256").hexdigest()
 
 
 def exclusive_hash(meta: Options, *, name: str, action: BoundAction | None) -> str | None:

@@ -114,6 +114,13 @@ class AlreadyRunning(StartRefused):
         return str(self.args[0])
 
 
+class SecretsUnavailable(StartRefused):
+    """The workflow has sensitive values, and this environment cannot encrypt: the extra `secrets` is missing."""
+
+    code = "secrets_unavailable"
+    status_code = 500
+
+
 class IdempotencyKeyReused(StartRefused):
     """The key belongs to an earlier start that had other input."""
 

@@ -26,6 +26,8 @@ from django.utils.functional import Promise
 
 from flowstate.conf import settings
 from flowstate.exceptions import ValueNotSerializable
+from flowstate.models.secrets import Secret, opened_text, sealed_text
+from flowstate.redaction import HIDDEN, quotes_secret, remember
 
 MAX_DEPTH = 50
 MAX_INTEGER_BITS = 4096  # Python itself refuses to write much longer ones as text
@@ -39,7 +41,8 @@ def encode(value: Any, what: str) -> Any:
 
     `what` names it in errors ("The result of step charge"). Raises `ValueNotSerializable` for types that
     have no tag, for NaN and infinities, NUL characters, keys that are not strings, nesting deeper than 50,
-    and for more than FLOWSTATE["MAX_VALUE_BYTES"] bytes.
+    and for more than FLOWSTATE["MAX_VALUE_BYTES"] bytes. A `Secret`, and a text that quotes one which this process
+    knows, is encrypted.
     """
     if _is_small_and_plain(value):
         return value
@@ -66,7 +69,8 @@ def _is_small_and_plain(value: Any) -> bool:
         return True
     if type(value) is int:
         return -_SMALL_NUMBER < value < _SMALL_NUMBER
-    return type(value) is str and len(value) < _SHORT and value.isascii() and value.isprintable()
+    plain = type(value) is str and len(value) < _SHORT and value.isascii() and value.isprintable()
+    return plain and not quotes_secret(value)
 
 
 def decode(value: Any) -> Any:
@@ -80,6 +84,17 @@ def decode(value: Any) -> Any:
         if tag.startswith("$"):
             return _decode_tag(tag, content)
     return {key: decode(item) for key, item in value.items()}
+
+
+def masked(value: Any) -> Any:
+    """Return journaled JSON with `***` for each secret: what may be shown."""
+    if isinstance(value, list):
+        return [masked(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"$secret"}:
+        return HIDDEN
+    return {key: masked(item) for key, item in value.items()}
 
 
 # --- writing -------------------------------------------------------------------------------------
@@ -130,6 +145,17 @@ def _write_mapping(value: Mapping[Any, Any], place: _Place) -> dict[str, Any]:
 
 def _write_list(value: list[Any] | tuple[Any, ...], place: _Place) -> list[Any]:
     return [_encode(item, place.inside(f"[{index}]")) for index, item in enumerate(value)]
+
+
+def _write_secret(value: Secret, place: _Place) -> dict[str, str]:
+    encoded = _encode(value.value, place)
+    remember(value.value)
+    return {"$secret": sealed_text(json.dumps(encoded))}
+
+
+def _write_value_text(value: str | Promise, place: _Place) -> Any:
+    text = _write_text(value, place)
+    return {"$secret": sealed_text(json.dumps(text))} if quotes_secret(text) else text
 
 
 def _write_text(value: str | Promise, place: _Place) -> str:
@@ -186,10 +212,11 @@ def _tagged(tag: str, text_of: Callable[[Any], str]) -> Callable[[Any, _Place], 
 
 # The first that fits: enum members before the str and int they may be, datetime before date.
 _WRITERS: tuple[tuple[type | tuple[type, ...], Callable[[Any, _Place], Any]], ...] = (
+    (Secret, _write_secret),
     (enum.Enum, _write_enum),
     (int, _write_int),
     (float, _write_float),
-    ((str, Promise), _write_text),
+    ((str, Promise), _write_value_text),
     (Mapping, _write_mapping),
     ((list, tuple), _write_list),
     (Decimal, _write_decimal),
@@ -215,6 +242,12 @@ def _decode_tag(tag: str, content: Any) -> Any:
 
 def _read_object(content: dict[str, Any]) -> dict[str, Any]:
     return {key: decode(item) for key, item in content.items()}
+
+
+def _read_secret(content: Any) -> Any:
+    value = decode(json.loads(opened_text(content)))
+    remember(value)
+    return value
 
 
 def _read_enum(content: list[str]) -> enum.Enum:
@@ -245,6 +278,7 @@ def _read_duration(content: str) -> timedelta:
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "$object": _read_object,
+    "$secret": _read_secret,
     "$datetime": datetime.fromisoformat,
     "$date": date.fromisoformat,
     "$time": time.fromisoformat,

@@ -11,6 +11,7 @@ from rest_framework import serializers
 from flowstate.actions import find_action
 from flowstate.exceptions import WorkflowUnknown
 from flowstate.models import Run, RunStatus, StepRun, StepStatus
+from flowstate.models.values import decode, masked
 from flowstate.rest.errors import public_error
 from flowstate.rest.values import plain
 
@@ -183,7 +184,7 @@ class RunDetailSerializer(RunSerializer):
         if output is None or run.status != RunStatus.SUCCEEDED or run.value_json is None:
             return plain(run.value_json)
         try:
-            value = run.value
+            value = decode(masked(run.value_json))
             return output(value, many=isinstance(value, list), context=self.context).data
         except Exception:
             # The run has ended well. An error now would read like a failure, and be answered by doing it twice.

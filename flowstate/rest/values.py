@@ -9,6 +9,7 @@ from django.utils.duration import duration_string
 
 from flowstate.exceptions import ValueNotSerializable
 from flowstate.models.values import decode
+from flowstate.redaction import HIDDEN
 
 
 def plain(value: Any) -> Any:
@@ -55,6 +56,7 @@ def _member(content: list[str]) -> Any:
 _SHOWN: dict[str, Callable[[Any], Any]] = {
     "$object": _object,
     "$row": _row,
+    "$secret": lambda _content: HIDDEN,
     "$enum": _member,
     "$decimal": lambda content: str(decode({"$decimal": content})),  # the encoder would make a float of it
     "$timedelta": lambda content: duration_string(decode({"$timedelta": content})),

@@ -14,6 +14,7 @@ from django.db import DatabaseError
 from flowstate.actions.bound import BoundAction
 from flowstate.engine.database.words import words_of
 from flowstate.exceptions import FlowstateError, StepError, StepsFailed
+from flowstate.redaction import scrubbed
 
 MAX_CODE = 100
 MAX_DETAIL = 4_000
@@ -87,4 +88,5 @@ def _words(error: BaseException) -> str:
 
 def _clean(text: str) -> str:
     # PostgreSQL stores neither NUL characters nor lone surrogates, and an error must always be storable.
-    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
+    # Nor may anything be stored that quotes a secret.
+    return scrubbed(text).replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from flowstate.engine.calls.contexts import run_context_of
+from flowstate.engine.calls.marks import marked
 from flowstate.engine.execution import Execution
 from flowstate.exceptions import FlowstateError, InputInvalid, StartRefused, ValueNotSerializable
 from flowstate.models.values import encode, refuse_large
@@ -18,7 +19,7 @@ from flowstate.workflows.functions import call
 def validated(
     serializer: type[Any] | None, given: Any, *, what: str, context: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the validated input with its defaults.
+    """Return the validated input with its defaults, the values of write-only fields as secrets.
 
     Raises `InputInvalid`, whose `errors` name each field: also for fields that are not declared, and for
     any input at all where no serializer is.
@@ -41,7 +42,7 @@ def validated(
     errors.update({name: [_("There is no such field.")] for name in unknown})
     if errors:
         raise _invalid(what, errors)
-    return dict(bound.validated_data)
+    return dict(marked(bound.validated_data, bound))
 
 
 def _invalid(what: str, errors: dict[str, Any]) -> InputInvalid:

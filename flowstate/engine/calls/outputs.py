@@ -11,6 +11,7 @@ from flowstate.engine.calls.contexts import last_result, run_context_of
 from flowstate.engine.execution import Execution
 from flowstate.models import EventKind, RunEvent
 from flowstate.models.values import encode
+from flowstate.redaction import scrubbed
 from flowstate.workflows.functions import call
 from flowstate.workflows.workflow import Workflow
 
@@ -31,7 +32,7 @@ def output_of(execution: Execution) -> tuple[Any, str]:
             return encode(value, f"The output of {execution.run.workflow}"), ""
     except Exception as err:
         logger.exception("output() of %s failed in run=%s.", execution.run.workflow, execution.run.pk)
-        return None, f"{type(err).__name__}: {err}"[:500]
+        return None, scrubbed(f"{type(err).__name__}: {err}")[:500]
 
 
 def record_problem(execution: Execution, problem: str) -> None:

@@ -32,11 +32,13 @@ from flowstate.engine.look.run import lock_run, look, read_steps, stop
 from flowstate.exceptions import StepInterrupted, StepsFailed, StepTimeout, ValueNotSerializable
 from flowstate.models import EventKind, RunEvent, RunStatus, StepRun, StepStatus
 from flowstate.models.clock import host_now
+from flowstate.models.secrets import Secret, hidden
 from flowstate.models.values import encode, refuse_large
+from flowstate.redaction import scrubbed
 from flowstate.workflows.context import Context
 from flowstate.workflows.entities import CreateStep, DeleteStep, UpdateStep
 from flowstate.workflows.joins import FirstOf
-from flowstate.workflows.steps import UNSET, Step
+from flowstate.workflows.steps import UNSET, Kind, Step
 
 logger = logging.getLogger("flowstate.steps")
 
@@ -132,7 +134,7 @@ def attempt(
     # A step whose outside effect is in doubt has been begun: to skip it now would leave that undone.
     reason = None if row.uncertain else step.condition(workflow, ctx)
     if reason is not None:
-        columns = {"reason": reason[:500], "result_json": default_of(step, ctx)}
+        columns = {"reason": scrubbed(reason)[:500], "result_json": default_of(step, ctx)}
         return Outcome(status=StepStatus.SKIPPED, columns=columns)
     result: Any = None
     undo: Any = None
@@ -146,7 +148,7 @@ def attempt(
         written = entities.perform(step, workflow, ctx, record_undo=record_undo, using=execution.using)
         result, undo, data, touched = written.result, written.undo, written.data, written.touched
     columns = {
-        "result_json": encode(result, f"The result of step {step.name}"),
+        "result_json": encode(_hidden(result, step), f"The result of step {step.name}"),
         "data_json": changes_of(ctx, data, step),
         "undo": undo,
         "uncertain": False,
@@ -278,6 +280,11 @@ def default_of(step: Step[Any], ctx: Context[Any]) -> Any:
     return None if value is UNSET else encode(value, f"The default of step {step.name}")
 
 
+def _hidden(result: Any, step: Step[Any]) -> Any:
+    """Return what a function returned with what is sensitive marked; keys of rows and options are none."""
+    return hidden(result, step.sensitive) if step.kind in (Kind.EXTERNAL, Kind.TRANSACTIONAL) else result
+
+
 def changes_of(ctx: Context[Any], stored: dict[str, Any], step: Step[Any]) -> dict[str, Any] | None:
     """Return what a step has set in the shared data, encoded; None where that is nothing."""
     changes = {**ctx.changes, **stored}
@@ -285,6 +292,9 @@ def changes_of(ctx: Context[Any], stored: dict[str, Any], step: Step[Any]) -> di
         return None
     encoded: dict[str, Any] = {}
     for key, value in changes.items():
-        encoded[key] = encode(value, f"The data {key!r} that step {step.name} set")
+        secret = step.sensitive is True or (step.sensitive and key in step.sensitive)
+        encoded[key] = encode(
+            Secret(value) if secret else value, f"The data {key!r} that step {step.name} set"
+        )
     refuse_large(encoded, f"The data that step {step.name} set")
     return encoded

@@ -42,6 +42,7 @@ from flowstate.engine.waits.kinds import WAIT_KINDS
 from flowstate.exceptions import StepInterrupted
 from flowstate.models import EventKind, RunEvent, RunStatus, StepRun, StepStatus
 from flowstate.models.clock import host_now
+from flowstate.redaction import scrubbed
 from flowstate.workflows.steps import UNSET, Step
 
 SOON = 60.0
@@ -139,7 +140,7 @@ def _plan(execution: Execution, row: StepRun, step: Step[Any]) -> tuple[Wait | O
     ctx = context_of(execution, row)
     reason = step.condition(execution.workflow(), ctx)
     if reason is not None:
-        columns = {"reason": reason[:500], "result_json": default_of(step, ctx)}
+        columns = {"reason": scrubbed(reason)[:500], "result_json": default_of(step, ctx)}
         return Outcome(status=StepStatus.SKIPPED, columns=columns), None
     wait = WAIT_KINDS[step.kind].begin(execution, row, step, ctx)
     if wait is None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from flowstate.engine.entities.creation import create
 from flowstate.engine.entities.deletion import delete
+from flowstate.engine.entities.records import concealed
 from flowstate.engine.entities.rows import EntityStep, model_of
 from flowstate.engine.entities.seal import sealed
 from flowstate.engine.entities.traces import Touched, is_traced, touched_rows
@@ -71,4 +72,4 @@ def _sealed(undo: dict[str, Any] | None, step: EntityStep, ctx: Any) -> dict[str
         return None
     if step.on_conflict != "attention":  # undone as it was declared then, whatever the code says by that time
         undo = {**undo, "on_conflict": step.on_conflict}
-    return sealed(undo, ctx.idempotency_key)
+    return sealed(concealed(undo, step.sensitive), ctx.idempotency_key)

@@ -10,7 +10,7 @@ links are created and deleted rows of their table; `linked` are the rows whose l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +22,15 @@ from flowstate.engine.entities.deltas import can_count
 from flowstate.engine.entities.images import AnyField, Image, key_text, same, tracked, value
 from flowstate.engine.entities.rows import Model, table_of
 from flowstate.engine.entities.seal import is_sealed
-from flowstate.exceptions import UndoConflict
+from flowstate.exceptions import SecretsUnavailable, UndoConflict, ValueNotSerializable
+from flowstate.models.secrets import opened_column, sealed_column
+from flowstate.redaction import quotes_secret
 from flowstate.workflows.step_options import OnConflict
 
 VERSION = 1
+
+_PARTS = ("created", "deleted", "changed", "linked")
+_COLUMNS_IN = {"created": "values", "deleted": "values", "changed": "fields"}
 
 Outcome = tuple[dict[str, Any], dict[str, Any] | None]
 """The result of a step, and its undo record if one was asked for."""
@@ -72,6 +77,42 @@ def changed_rows(row: models.Model, changes: Mapping[str, Any]) -> list[dict[str
     return [row_record(table, key_text(row, table), fields=fields) for table, fields in by_table.items()]
 
 
+def concealed(record: dict[str, Any], sensitive: bool | Sequence[str]) -> dict[str, Any]:  # noqa: FBT001 - the step's option
+    """Return a record in which the texts of sensitive columns are encrypted, and those that quote a secret."""
+
+    def conceal(name: str, held: Any) -> Any:
+        if isinstance(held, dict):
+            return {part: text if part == "auto" else conceal(name, text) for part, text in held.items()}
+        secret = sensitive is True or (sensitive and name in sensitive)
+        return sealed_column(held) if secret or (isinstance(held, str) and quotes_secret(held)) else held
+
+    return _with_columns(record, conceal)
+
+
+def _revealed(record: dict[str, Any]) -> dict[str, Any]:
+    def reveal(_name: str, held: Any) -> Any:
+        if isinstance(held, dict) and set(held) != {"$secret"}:
+            return {part: opened_column(text) for part, text in held.items()}
+        return opened_column(held)
+
+    return _with_columns(record, reveal)
+
+
+def _with_columns(record: dict[str, Any], change: Callable[[str, Any], Any]) -> dict[str, Any]:
+    """Return the record with what it keeps of each column changed; what is no record stays as it is."""
+    changed = dict(record)
+    for part, where in _COLUMNS_IN.items():
+        if isinstance(record.get(part), list):
+            changed[part] = [_row_with_columns(row, where, change) for row in record[part]]
+    return changed
+
+
+def _row_with_columns(row: Any, where: str, change: Callable[[str, Any], Any]) -> Any:
+    if not isinstance(row, dict) or not isinstance(row.get(where), dict):
+        return row
+    return {**row, where: {name: change(name, held) for name, held in row[where].items()}}
+
+
 # --- reading -------------------------------------------------------------------------------------
 
 
@@ -100,10 +141,6 @@ class Record:
     on_conflict: OnConflict = "attention"
 
 
-_PARTS = ("created", "deleted", "changed", "linked")
-_COLUMNS_IN = {"created": "values", "deleted": "values", "changed": "fields"}
-
-
 def read_record(record: Any, *, key: str, allowed_models: frozenset[str]) -> Record:
     """Return what the step of this key has written.
 
@@ -112,6 +149,7 @@ def read_record(record: Any, *, key: str, allowed_models: frozenset[str]) -> Rec
     changed since.
     """
     _refuse_foreign(record, key)
+    record = _opened(record)
     try:
         parts = {
             part: [_read_row(row, part, allowed_models) for row in record.get(part, [])] for part in _PARTS
@@ -120,6 +158,14 @@ def read_record(record: Any, *, key: str, allowed_models: frozenset[str]) -> Rec
         message = f"The undo record does not fit the models ({err}); nothing was undone."
         raise UndoConflict(message) from err
     return Record(**parts, on_conflict=record.get("on_conflict", "attention"))
+
+
+def _opened(record: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return _revealed(record)
+    except (ValueNotSerializable, SecretsUnavailable) as err:
+        message = f"The undo record cannot be read, and nothing was undone: {err}"
+        raise UndoConflict(message) from err
 
 
 def _refuse_foreign(record: Any, key: str) -> None:

@@ -17,7 +17,7 @@ from flowstate.engine.calls.inputs import ask_workflow, encoded_input, validated
 from flowstate.engine.database.blocks import callers_transaction, flush
 from flowstate.engine.drive import drive
 from flowstate.engine.execution import Execution, KeyTaken
-from flowstate.engine.keys import exclusive_hash, idempotency_hash, input_hash
+from flowstate.engine.keys import exclusive_hash, idempotency_hash, input_hash, is_same_input
 from flowstate.engine.look.next import Forward
 from flowstate.engine.new_run import new_rows, new_run, open_for_workers, open_inline
 from flowstate.engine.start.atomic import run_atomic
@@ -32,6 +32,7 @@ from flowstate.exceptions import (
 )
 from flowstate.models import Run
 from flowstate.models.clock import db_now
+from flowstate.models.secrets import refuse_unavailable
 from flowstate.workflows.function_context import FUNCTION
 from flowstate.workflows.function_step import is_function
 from flowstate.workflows.workflow import Workflow
@@ -170,6 +171,8 @@ def _journal(execution: Execution) -> None:
 def _refuse_misfit(request: Request) -> None:
     """Raise where the workflow cannot be started in this way from here."""
     declaration, entity = request.workflow.declaration, request.entity
+    if any(step.sensitive for step in declaration.steps):
+        refuse_unavailable()  # before anything is done that could not be recorded then
     if entity is not None and entity._state.db not in (None, request.using):
         message = (
             f"{request.name} works on a row of database {entity._state.db!r}, but the journal is in "
@@ -217,7 +220,7 @@ def _known(request: Request) -> Run | None:
     known = Run.objects.using(request.using).filter(idempotency_key=request.idempotency_key).first()
     if known is None:
         return None
-    if known.input_hash != input_hash(request.input):
+    if not is_same_input(request.input, known.input_hash):
         message = (
             f"This idempotency key belongs to run {known.pk} of {request.name}, which was started with other "
             "input. Use a new key for a new attempt."
