@@ -13,6 +13,9 @@ from flowstate.engine.functions.play import play
 from flowstate.engine.look.next import Backward, Forward, Next, Take
 from flowstate.engine.look.run import look_anew, take
 from flowstate.engine.undo.step import undo_step
+from flowstate.models import StepStatus
+from flowstate.models.clock import DbNow
+from flowstate.models.processes import own_name
 from flowstate.workflows.function_step import UndeclaredStep
 from flowstate.workflows.steps import Kind
 
@@ -24,10 +27,21 @@ def drive(execution: Execution, following: Next) -> None:
         if isinstance(following, Forward | Backward):
             following = _carried_out(execution, following)
         elif isinstance(following, Take):
-            following = in_transaction(execution, partial(take, execution, following.step))
+            following = _taken(execution, following.step)
         else:
             following = in_transaction(execution, lambda: look_anew(execution))
         flush(execution)
+
+
+def _taken(execution: Execution, name: str) -> Next:
+    row, attempt = execution.rows[name], execution.rows[name].attempt + 1
+
+    def landed() -> bool:
+        """Whether the journal holds the claim, and for this process, where the answer to its COMMIT was lost."""
+        claimed = execution.step_runs.filter(pk=row.pk, status=StepStatus.RUNNING, attempt=attempt)
+        return claimed.filter(claimed_by=own_name(), lease_until__gt=DbNow()).exists()
+
+    return in_transaction(execution, partial(take, execution, name), landed=landed)
 
 
 def _carried_out(execution: Execution, following: Forward | Backward) -> Next:
