@@ -128,3 +128,32 @@ def test_two_workers_share_what_comes_in_and_do_nothing_twice(start_worker: Star
     until(lambda: not Run.objects.live().exists())
     assert Product.objects.get().stock == 1000 - 20
     assert set(StepRun.objects.values_list("attempt", flat=True)) == {1}
+
+
+def sessions() -> tuple[int, int]:
+    """Return how many sessions the test's database has, and how many of them sit in an open transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), count(*) FILTER (WHERE state LIKE 'idle in transaction%') FROM pg_stat_activity"
+            " WHERE datname = current_database()"
+        )
+        every, idle = cursor.fetchone()
+    return every, idle
+
+
+@pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="one server that tells of its sessions is enough"
+)
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+def test_a_pool_of_threads_keeps_no_more_connections_than_it_has_threads(start_worker: StartWorker) -> None:
+    """Matrix row 50; I29, I33: after some five hundred steps."""
+    enqueue(150)
+
+    start_worker("threads")
+
+    until(lambda: not Run.objects.live().exists(), 90.0)
+    threads, sweeper, main, own = 2, 1, 1, 1
+    every, _busy = sessions()
+    assert every <= threads + sweeper + main + own
+    until(lambda: sessions()[1] == 0, 5.0)
+    assert StepRun.objects.filter(status="done").count() >= 450

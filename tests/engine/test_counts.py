@@ -1,4 +1,4 @@
-"""What a run costs: statements, commits and savepoints, counted."""
+"""What a run costs: statements, commits and savepoints, counted. I30."""
 
 from __future__ import annotations
 

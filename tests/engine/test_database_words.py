@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -54,6 +55,13 @@ class Dismisses(Hindered):
         raise StepError
 
 
+class Swallows(Workflow):
+    @step(transactional=True)
+    def fail(self, ctx: Context[Feed]) -> None:
+        with suppress(DatabaseError):
+            Keeper.objects.create(name="n", email="canary@example.org")
+
+
 class Overfills(Workflow):
     fill = UpdateStep(values={"stock": F("stock") + 900})
 
@@ -69,14 +77,17 @@ def run_of(workflow: type[Workflow]) -> Run:
     return bound.run(user=User.objects.create_user("ada"))
 
 
-@pytest.mark.parametrize("workflow", [Overfills, Repeats])
+@pytest.mark.parametrize("workflow", [Overfills, Repeats, Swallows])
 def test_a_step_that_the_database_refuses_tells_no_value(workflow: type[Workflow]) -> None:
+    """I31: neither in words nor in the traceback."""
     run = run_of(workflow)
 
     assert run.status in {"failed", "compensated"}
     assert run.error
     assert run.error["detail"]
     assert "canary" not in str(run.error).lower()
+    assert run.error["detail"] in run.traceback
+    assert "canary" not in run.traceback.lower()
 
 
 @pytest.mark.parametrize("workflow", [TakesMuch, Dismisses])

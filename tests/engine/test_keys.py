@@ -90,6 +90,7 @@ def test_an_enqueued_run_is_given_back_while_it_goes_on(sale: Sale, user: User) 
 
 
 def test_the_same_key_with_other_input_is_refused(sale: Sale, user: User, bank: Bank) -> None:
+    """Matrix row 30; I10."""
     first = sale.actions.checkout.run(user=user, idempotency_key="k1", input={"card": "a"})
 
     with pytest.raises(IdempotencyKeyReused, match=f"belongs to run {first.pk}") as caught:
@@ -106,6 +107,7 @@ def test_the_order_of_fields_makes_no_other_input(sale: Sale, user: User, bank: 
 
 
 def test_keys_belong_to_a_user_an_action_and_a_row(sale: Sale, user: User) -> None:
+    """Matrix row 30; I10."""
     other = User.objects.create_user("bob")
     other_sale = Sale.objects.create(owner=user, product=sale.product)
 

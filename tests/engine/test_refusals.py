@@ -23,7 +23,7 @@ from flowstate import (
 )
 from flowstate.actions.registry import find_action
 from flowstate.actions.resolve import find_workflow
-from flowstate.exceptions import EntityMismatch
+from flowstate.exceptions import EntityMismatch, StartRefused
 from flowstate.models import Run
 from tests.kiosk.diary import Diary
 from tests.kiosk.models import Entry, Product, Sale
@@ -262,6 +262,16 @@ def test_a_workflow_that_no_worker_could_find_hands_nothing_over(diary: Diary, o
         workflow.run(user=SYSTEM)
 
     assert diary.lines == []
+    assert not Run.objects.exists()
+
+
+def test_a_row_of_another_database_than_the_journals_is_refused(sale: Sale, user: User) -> None:
+    """I34: both must commit together."""
+    sale._state.db = "archive"
+
+    with pytest.raises(StartRefused, match="'archive', but the journal is in 'default'"):
+        sale.actions.touch.run(user=user)
+
     assert not Run.objects.exists()
 
 

@@ -15,7 +15,7 @@ from flowstate.engine.carry.sweep import sweep
 from flowstate.models import Run
 from flowstate.models.clock import shift_clock
 from tests.faults import ledger
-from tests.faults.afterwards import STOCK, broken, recover_all
+from tests.faults.afterwards import QUANTITY, STOCK, broken, recover_all
 from tests.faults.journeys import Journey, action_on
 from tests.faults.scripted import WITHIN, Four, within
 from tests.faults.situations import a_sale, carry
@@ -110,6 +110,21 @@ def lose_workers(run: Run, times: int) -> None:
 @pytest.fixture(autouse=True)
 def forget() -> None:
     WITHIN.clear()
+
+
+def test_what_was_recorded_before_a_worker_died_is_not_done_again() -> None:
+    """P43; I1, I5: the next worker goes on with the step that was at work, under its old key."""
+    run = action_on(a_sale(), Poisonous).enqueue(user=SYSTEM)
+    WITHIN["call"] = [die]
+
+    lose_workers(run, 1)
+    recover_all()
+
+    assert run.refresh().success
+    assert {row.name: row.attempt for row in run.steps} == {"reserve": 1, "call": 2, "mark": 1}
+    assert Product.objects.get().stock == STOCK - QUANTITY
+    assert ledger.calls() == {f"{run.pk}:call": 2}
+    assert broken() == []
 
 
 def test_a_call_that_killed_three_workers_is_unknown_and_undone_and_so_is_what_came_before() -> None:

@@ -1,4 +1,4 @@
-"""What nothing costs: messages too many, sweeps and drains that find nothing, runs that wait; and joins."""
+"""What nothing costs: messages too many, sweeps and drains that find nothing, runs that wait; and joins. I30."""
 
 from __future__ import annotations
 

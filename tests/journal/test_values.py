@@ -169,6 +169,7 @@ def test_nesting_is_accepted_up_to_the_limit() -> None:
 @override_settings(FLOWSTATE={"MAX_VALUE_BYTES": 100})
 @pytest.mark.parametrize("letter", ["x", "ä"])
 def test_a_value_is_accepted_up_to_the_limit_in_bytes(letter: str) -> None:
+    """I31: bounded."""
     width = len(letter.encode())
     fits = letter * ((100 - 2) // width)
 
@@ -229,6 +230,7 @@ def test_decoding_makes_copies() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_every_type_survives_the_database() -> None:
+    """I31: as plain JSON."""
     product = Product.objects.create(name="tea")
     value = {
         "moment": datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),

@@ -283,6 +283,7 @@ class Elsewhere:
 
 
 def test_rows_in_another_database_than_the_journal_are_an_error(settings: Any) -> None:
+    """I34."""
     settings.DATABASE_ROUTERS = [Elsewhere()]
 
     with bound(Keeper, shape=steps(CreateStep("zoo.Cage", name="make", values={"house": "x"}))):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -31,7 +31,13 @@ class Described:
     @property
     def traceback(self) -> str:
         """The traceback, made only for who stores it: to write it costs more than a statement."""
-        return _clean("".join(traceback.format_exception(self.cause)))[-MAX_TRACEBACK:]
+        text = "".join(traceback.format_exception(self.cause))
+        for link in _chain(self.cause):
+            if isinstance(link, DatabaseError) and (
+                said := str(link)
+            ):  # as the driver's own, its cause, says it
+                text = text.replace(said, _words(link))
+        return _clean(text)[-MAX_TRACEBACK:]
 
 
 def describe(error: BaseException, *, step: str, action: BoundAction | None) -> Described:
@@ -77,6 +83,18 @@ def _storable(error: FlowstateError) -> tuple[str, int]:
 
 def _snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield the exception and those that led to it, each once."""
+    seen: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        link = waiting.pop()
+        if link is not None and link not in seen:
+            seen.append(link)
+            waiting += [link.__cause__, link.__context__]
+            yield link
 
 
 def _words(error: BaseException) -> str:

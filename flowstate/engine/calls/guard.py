@@ -13,6 +13,7 @@ from django.core import mail
 from django.db import DatabaseError, connections
 
 from flowstate.engine.database.contention import is_contention
+from flowstate.engine.database.words import words_of
 from flowstate.exceptions import TransactionBroken
 from flowstate.models import ApprovalAudience, StepRun
 
@@ -53,7 +54,7 @@ def refuse_swallowed_errors(using: str, what: str) -> Iterator[None]:
     for error in errors:
         if is_contention(error):
             raise error
-    cause = f" ({errors[0]})" if errors else ""
+    cause = f" ({words_of(errors[0])})" if errors else ""
     message = (
         f"{what} caught a database error and went on{cause}; its transaction cannot be trusted any more. "
         "Wrap the statement that may fail in `with transaction.atomic():` inside the `try`."
