@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import background, inline, recovery, report, targets
+from benchmarks import background, graphs, inline, recovery, report, targets
 from benchmarks.database import Database
 from benchmarks.processes import ROOT
 from scripts import servers
@@ -41,7 +41,7 @@ POSTGRES = {
 """The peers, and the limit that each is compared with."""
 
 SQLITE = {name: limit for name, limit in POSTGRES.items() if "undo" not in name and "exclusive" not in name}
-SUITES = ("sync", "sqlite", "background", "recovery")
+SUITES = ("sync", "sqlite", "background", "graphs", "recovery")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +100,11 @@ class Bench:
             background.count(site, crews, database, broker, found, runs=min(size.burst, 200))
         report.background(found)
         self.verdicts += targets.of_background(found)
+
+    def graphs(self) -> None:
+        """Large runs, and branches on two workers."""
+        with _database() as database, _broker() as broker, self._site(database, broker) as site:
+            self.verdicts += graphs.verdicts(graphs.measure(site, self.room))
 
     def recover(self) -> None:
         """A worker is killed."""
@@ -172,6 +177,7 @@ def main() -> None:
         "sync": bench.in_process,
         "sqlite": bench.in_process_sqlite,
         "background": bench.in_background,
+        "graphs": bench.graphs,
         "recovery": bench.recover,
     }
     with ExitStack() as stack:

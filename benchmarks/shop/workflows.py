@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from django.db.models import F
@@ -9,7 +10,7 @@ from rest_framework import serializers
 
 from benchmarks.shop import checkout
 from benchmarks.shop.models import Order
-from flowstate import Context, CreateStep, UpdateStep, Workflow, step
+from flowstate import Context, CreateStep, Step, UpdateStep, Workflow, step
 
 
 class CheckoutInput(serializers.Serializer[Any]):
@@ -82,6 +83,17 @@ class FailingCheckout(Checkout):
     def mark_paid(self, ctx: Context[Order]) -> None:
         """Refuse."""
         raise checkout.Refused
+
+
+class Branches(Workflow):
+    """Two branches of a second each, for a worker each, and what follows from both."""
+
+    class Meta:
+        exclusive = None
+
+    left = Step("left", lambda ctx: time.sleep(1), depends_on=(), background=True)
+    right = Step("right", lambda ctx: time.sleep(1), depends_on=(), background=True)
+    both = Step("both", lambda ctx: None, depends_on=[left, right])
 
 
 class EntityCheckout(Workflow):
