@@ -30,7 +30,7 @@ from tests.zoo.models import (
     Passport,
     RareAnimal,
 )
-from tests.zoo.stage import Ctx, carry_out
+from tests.zoo.stage import Ctx, carry_out, everything_there_is, take_back
 
 pytestmark = pytest.mark.django_db
 
@@ -273,3 +273,24 @@ def test_creating_costs_one_insert_and_deleting_a_lone_row_a_read_and_a_delete(h
     assert executed(DeleteStep(), Berth.objects.get()) == ["SELECT", "DELETE"]
     assert executed(DeleteStep("zoo.Passport", where={"pk__isnull": False}, many=True)) == ["SELECT"]
     assert not Passport.objects.exists()
+
+
+def test_a_save_that_leaves_another_value_on_the_instance_than_it_stored_is_undone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """I20: what counts is what the database holds, so it is read back; else the undo would see a foreign value."""
+
+    def save(self: Feed, **options: Any) -> None:
+        models.Model.save(self, **options)
+        self.name = self.name.upper()  # for whoever shows it
+
+    hay = Feed.objects.create(name="hay", stock=10)
+    monkeypatch.setattr(Feed, "save", save)
+    before = everything_there_is()
+    step = UpdateStep("zoo.Feed", name="rename", where={"pk": hay.pk}, values={"name": "straw"})
+
+    written = carry_out(step)
+    assert Feed.objects.get().name == "straw"
+    take_back(written, step)
+
+    assert everything_there_is() == before

@@ -174,7 +174,7 @@ def _changes(
 
 def _as_saved(save: _Save, before: Image) -> dict[str, Any] | None:
     """Return the changes without asking the database; None where only it knows."""
-    if not save.as_asked:
+    if not save.as_asked or _saves_in_its_own_way(type(save.row)):
         return None
     changes: dict[str, Any] = {}
     after: Image = {}
@@ -255,6 +255,11 @@ def _unread_write_is_the_same(target: Target, assigned: Mapping[AnyField, Any], 
     )
 
 
+def _saves_in_its_own_way(model: type[models.Model]) -> bool:
+    """Return whether the model's own code may leave other values on the instance than it stores."""
+    return model.save is not models.Model.save or model.save_base is not models.Model.save_base
+
+
 def _is_relation(model: type[models.Model], key: str) -> bool:
     name = key.split(LOOKUP_SEP, maxsplit=1)[0]
     return name != "pk" and model._meta.get_field(name).is_relation
@@ -265,8 +270,7 @@ def _is_plain(
 ) -> bool:
     heard = any(signal.has_listeners(model) for signal in (signals.pre_save, signals.post_save))
     overridden = (
-        model.save is not models.Model.save
-        or model.save_base is not models.Model.save_base
+        _saves_in_its_own_way(model)
         or type(queryset).update is not models.QuerySet.update
         or any(type(field).pre_save not in _PLAIN_PRE_SAVES for field in assigned)
     )
