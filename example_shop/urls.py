@@ -26,6 +26,8 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("api/", include(router.urls)),
     path("api/", include("flowstate.rest.urls")),
+    # Where the links in mails to managers and finance lead.
+    path("approvals/", include("flowstate.links.urls")),
     path("admin/", admin.site.urls),
     path("favicon.ico", RedirectView.as_view(url=static("shop/icon.svg"))),
 ]

@@ -19,9 +19,11 @@ class FlowstateConfig(AppConfig):
         # Late: checks look at models, which are loaded only now.
         from flowstate import checks, logs, redaction  # noqa: PLC0415
         from flowstate.carriers import celery, sweeper  # noqa: F401, PLC0415 - register with Celery
+        from flowstate.links import mail  # noqa: PLC0415
 
         # A workflow under a name of its own is found by being imported, in every process.
         autodiscover_modules("workflows")
         checks.register_all()
         logs.connect()
         redaction.scrub_logs()
+        mail.connect()

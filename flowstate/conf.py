@@ -55,6 +55,12 @@ class Settings:
     retention: Any = field(default_factory=dict)
     """How long `flowstate_prune` keeps ended runs: a duration, or durations by status and workflow."""
 
+    approval_mail: str = ""
+    """Where the site is, as "https://shop.example.org", for the links in mails to those who may decide; empty: none."""
+
+    approval_link_lifetime: float = 7 * 86400.0
+    """Seconds that a link to an approval is good for."""
+
     lineage: str = "actions"
     """Of which models it is kept which steps touched their rows: those with "actions", "all", "none"."""
 

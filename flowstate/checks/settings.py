@@ -22,6 +22,7 @@ ABOVE_ZERO = (
     "event_lifetime",
     "max_events",
     "max_child_depth",
+    "approval_link_lifetime",
 )
 SHORTEST_SECRET = 16
 
@@ -57,6 +58,13 @@ def _values(settings: conf.Settings) -> Iterator[Error]:
         yield Error(
             f'FLOWSTATE["LINEAGE"] is {settings.lineage!r}.',
             hint="Give 'actions', 'all' or 'none'.",
+            id="flowstate.E009",
+        )
+    site: object = settings.approval_mail
+    if not isinstance(site, str) or (site and not site.startswith(("https://", "http://"))):
+        yield Error(
+            f'FLOWSTATE["APPROVAL_MAIL"] is {site!r}.',
+            hint="Give the address of the site, as 'https://shop.example.org', or '' for no mails.",
             id="flowstate.E009",
         )
     services: object = settings.services
