@@ -39,9 +39,9 @@ WORDS = {
 }
 # What is waited for, where "waiting for it" would not say enough.
 AWAITED = {
-    "review": "Waits for a manager: orders over €1,000 are looked at first",
-    "agree": "Waits for two of our finance people, who agree to every refund",
-    "arrived": "Waits for the parcel",
+    "review": ("Waits for a manager", "orders over €1,000 are looked at first"),
+    "agree": ("Waits for two of our finance people", "they agree to every refund"),
+    "arrived": ("Waits for the parcel", "the parcel service says when it has arrived"),
 }
 TITLES = {
     "checkout": "Payment",
@@ -117,7 +117,7 @@ def _headline(run: Run) -> str:
         AWAITED[row.name] for row in run.steps if row.status == StepStatus.WAITING and row.name in AWAITED
     ]
     if run.status == RunStatus.RUNNING and awaited:
-        return f"{awaited[0]}."
+        return f"{': '.join(awaited[0])}."
     return HEADLINES[RunStatus(run.status)]
 
 
@@ -181,5 +181,5 @@ def _words(row: StepRun) -> str:
         StepStatus.FAILED: "Failed",
         StepStatus.UNKNOWN: "No answer: nobody knows whether it happened",
         StepStatus.CANCELLED: "Not started",
-        StepStatus.WAITING: AWAITED.get(row.name, "Waiting for it"),
+        StepStatus.WAITING: AWAITED.get(row.name, ("Waiting for it", ""))[0],
     }.get(StepStatus(row.status), "Waits for its turn")

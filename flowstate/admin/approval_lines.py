@@ -34,22 +34,13 @@ def lines_of(site: AdminSite, approvals: Iterable[Approval]) -> list[ApprovalLin
     return [
         ApprovalLine(
             approval=approval,
-            what=what(approval),
+            what=approval.what,
             url=links.approval_url(site, approval),
             badge=display.approval_badge(approval),
             votes=votes(approval),
         )
         for approval in approvals
     ]
-
-
-def what(approval: Approval) -> str:
-    """Return what is asked in a few words, such as "Checkout: order 7"."""
-    run = approval.run
-    model = run.entity_model
-    name = run.label.replace("_", " ")
-    name = f"{name[:1].upper()}{name[1:]}"
-    return name if model is None else f"{name}: {model._meta.verbose_name} {run.object_id}"
 
 
 def votes(approval: Approval) -> str:

@@ -91,6 +91,14 @@ class Approval(models.Model):
         return self.status == ApprovalStatus.PENDING
 
     @property
+    def what(self) -> str:
+        """What is asked in a few words, such as "Checkout: order 7"; no query where the run was read along."""
+        model = self.run.entity_model
+        name = self.run.label.replace("_", " ")
+        name = f"{name[:1].upper()}{name[1:]}"
+        return name if model is None else f"{name}: {model._meta.verbose_name} {self.run.object_id}"
+
+    @property
     def shown(self) -> dict[str, Any]:
         """What is shown, by name, as values; copies. A row among them is read from the database."""
         return {item["name"]: decode(item["value"]) for item in self.shown_json}

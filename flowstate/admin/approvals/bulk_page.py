@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext, ngettext
 
 from flowstate.admin import links
-from flowstate.admin.approval_lines import lines_of, what
+from flowstate.admin.approval_lines import lines_of
 from flowstate.admin.approvals.decision_page import form_of, source_of
 from flowstate.engine.approvals.inbox import PAGE, decidable
 from flowstate.exceptions import FlowstateError
@@ -56,7 +56,7 @@ def _approve(admin: ModelAdmin[Approval], request: HttpRequest, able: list[Appro
         try:
             approval.approve(request.user, comment, shown_digest=digest, source=source_of(request))
         except FlowstateError as err:
-            messages.error(request, f"{what(approval)}: {err}")
+            messages.error(request, f"{approval.what}: {err}")
         else:
             done += 1
     if done:

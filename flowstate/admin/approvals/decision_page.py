@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from flowstate.admin import display, links, run_page
-from flowstate.admin.approval_lines import lines_of, votes, what
+from flowstate.admin.approval_lines import lines_of, votes
 from flowstate.admin.diagram import run_graph
 from flowstate.admin.forms import ActionForm
 from flowstate.engine.approvals.inbox import standing_of
@@ -151,7 +151,7 @@ def told(approval: Approval) -> str:
         text = gettext("%(what)s: your vote counts, %(votes)s have approved.")
     else:
         text = gettext("%(what)s: %(status)s. Workers go on with the run.")
-    return text % {"what": what(approval), "votes": votes(approval), "status": approval.get_status_display()}
+    return text % {"what": approval.what, "votes": votes(approval), "status": approval.get_status_display()}
 
 
 def form_of(approval: Approval, request: HttpRequest, data: Mapping[str, Any] | None = None) -> ActionForm:

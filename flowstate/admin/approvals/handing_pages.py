@@ -16,7 +16,6 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from flowstate.admin import links
-from flowstate.admin.approval_lines import what
 from flowstate.admin.approvals.decision_page import source_of
 from flowstate.engine.approvals.handing import delegate, end_delegation
 from flowstate.engine.operate.authority import may_operate_all
@@ -100,9 +99,9 @@ def reassign(admin: ModelAdmin[Approval], request: HttpRequest, approval: Approv
             form.add_error(None, str(err))
         else:
             text = gettext("%(what)s is for %(who)s to decide now.")
-            messages.success(request, text % {"what": what(approval), "who": given["to"]})
+            messages.success(request, text % {"what": approval.what, "who": given["to"]})
             return redirect(links.list_url(admin.admin_site, Approval))
-    facts = {"title": gettext("Hand on: %(what)s") % {"what": what(approval)}, "back_url": back}
+    facts = {"title": gettext("Hand on: %(what)s") % {"what": approval.what}, "back_url": back}
     return _page(admin, request, "reassign", form, facts)
 
 

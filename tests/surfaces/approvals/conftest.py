@@ -9,9 +9,16 @@ from django.contrib.auth.models import User
 from flowstate.models import Approval
 from tests.kiosk.consents import Asked
 from tests.kiosk.crew import asked, person
+from tests.kiosk.returns import forget
 from tests.kiosk.stall import OnSale, clock, on_sale, sale, user
 
 __all__ = ["clock", "on_sale", "sale", "user"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_done_before() -> None:
+    """Begin with an empty diary of what steps did."""
+    forget()
 
 
 @pytest.fixture
