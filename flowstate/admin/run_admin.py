@@ -24,6 +24,7 @@ from flowstate.admin.operation_page import Operation, operate
 from flowstate.admin.operations import OPERATIONS, offered
 from flowstate.admin.run_list import FILTERS, CappedPaginator, RunChangeList, found, numbers_of
 from flowstate.admin.views import own_view
+from flowstate.engine.approvals.inbox import decides_in
 from flowstate.engine.operate.authority import may_resolve
 from flowstate.models import Run, StepRun
 
@@ -168,8 +169,9 @@ class RunAdmin(RunModelAdmin):
             pk = UUID(object_id)
         except ValueError as err:
             raise Http404(object_id) from err
-        rows = self.get_queryset(request).select_related("content_type", "retry_of", "retried_by")
-        run = rows.prefetch_related("step_runs", "events").filter(pk=pk).first()
+        run = _read(self.get_queryset(request), pk)
+        if run is None and decides_in(request.user, pk):
+            run = _read(super().get_queryset(request), pk)
         if run is None:
             raise Http404(object_id)
         return run
@@ -271,3 +273,8 @@ class RunAdmin(RunModelAdmin):
             return display.age(run.started_at)
         took = gettext("took %(duration)s") % {"duration": display.run_duration(run)}
         return format_html('{}<br><span class="quiet">{}</span>', display.age(run.started_at), took)
+
+
+def _read(runs: QuerySet[Run], pk: UUID) -> Run | None:
+    rows = runs.select_related("content_type", "retry_of", "retried_by")
+    return rows.prefetch_related("step_runs", "events").filter(pk=pk).first()

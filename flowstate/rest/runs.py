@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
+from django.http import Http404
 from rest_framework import filters, serializers, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
+from flowstate.engine.approvals.inbox import decides_in
 from flowstate.engine.operate.authority import may_operate, may_resolve
 from flowstate.models import Run, RunStatus
 from flowstate.rest.answers import answer
@@ -65,6 +68,18 @@ class RunViewSet(ErrorAnswers, OwnTransactions, viewsets.ReadOnlyModelViewSet[Ru
     def get_queryset(self) -> QuerySet[Run]:
         """Return the visible runs with their steps, in a constant number of queries."""
         return Run.objects.visible_to(self.request.user).with_steps()
+
+    def get_object(self) -> Run:
+        """Return the run if it is visible, or if the user is asked to decide something in it."""
+        try:
+            return super().get_object()
+        except Http404:
+            key = _key(self.kwargs["pk"])
+            if key is None or not decides_in(self.request.user, key):
+                raise
+            run = Run.objects.with_steps().get(pk=key)
+            self.check_object_permissions(self.request, run)
+            return run
 
     def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
         """Return the short form for lists; routes of verbs name what is sent to them."""
@@ -132,3 +147,10 @@ class RunViewSet(ErrorAnswers, OwnTransactions, viewsets.ReadOnlyModelViewSet[Ru
         serializer.is_valid(raise_exception=True)
         validated: dict[str, Any] = serializer.validated_data
         return validated
+
+
+def _key(given: str) -> UUID | None:
+    try:
+        return UUID(given)
+    except ValueError:
+        return None

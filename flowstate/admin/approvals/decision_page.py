@@ -23,7 +23,7 @@ from flowstate.engine.approvals.showing import note_view
 from flowstate.engine.loading import workflow_step
 from flowstate.exceptions import FlowstateError, InputInvalid
 from flowstate.exceptions.approvals import ApprovalChanged, ReasonMissing
-from flowstate.models import Approval, Run
+from flowstate.models import Approval
 from flowstate.workflows.approvals import ApprovalStep
 
 if TYPE_CHECKING:
@@ -63,8 +63,7 @@ def show(
     if may_vote:
         note_view(approval, user=request.user, source=source_of(request))
     run = approval.run
-    visible = Run.objects.visible_to(request.user).filter(pk=run.pk).exists()
-    run_url = links.run_url(site, run) if visible else ""
+    run_url = links.run_url(site, run)
     (line,) = lines_of(site, [approval])
     context = {
         **site.each_context(request),

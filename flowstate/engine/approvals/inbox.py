@@ -95,6 +95,18 @@ def may_see(user: Any, approval: Approval) -> bool:
     """Return whether the approval is there for a person: they decide it, have decided, or may see its run."""
     if Run.objects.visible_to(user).filter(pk=approval.run_id).exists():
         return True
+    return _decides(user, approval)
+
+
+def decides_in(user: Any, run: Any) -> bool:
+    """Return whether a person decides, or has decided, something in the run of that key: then they may see it."""
+    if not getattr(user, "is_active", False):
+        return False
+    asked = Approval.objects.filter(run=run).select_related("run").order_by("-pk")
+    return any(_decides(user, approval) for approval in asked)
+
+
+def _decides(user: Any, approval: Approval) -> bool:
     judged = standing_of(user, approval)
     return isinstance(judged, Voice) or judged in ANSWERED
 

@@ -362,3 +362,12 @@ def test_the_page_of_a_run_links_its_approvals(approval: Approval) -> None:
     content = desk_of(root).get(f"/admin/flowstate/run/{approval.run_id}/change/").content.decode()
 
     assert page_of(approval) in content
+
+
+def test_who_must_decide_may_look_at_the_run(approval: Approval, boss: User, stranger: User) -> None:
+    (bob,) = buyers("bob")
+    path = f"/admin/flowstate/run/{approval.run_id}/"
+
+    assert desk_of(boss).get(f"{path}change/").status_code == 200
+    assert desk_of(boss).post(f"{path}cancel/").status_code == 403
+    assert {desk_of(other).get(f"{path}change/").status_code for other in (bob, stranger)} == {404}

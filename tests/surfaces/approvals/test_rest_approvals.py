@@ -129,6 +129,17 @@ def test_the_form_of_the_step_is_described(on_sale: OnSale, user: User) -> None:
     )
 
 
+def test_who_must_decide_may_look_at_the_run_and_do_nothing_with_it(
+    approval: Approval, boss: User, stranger: User
+) -> None:
+    boss.user_permissions.set(boss.user_permissions.filter(codename="change_sale"))
+    cem, path = person("cem", group="buyers"), f"/api/runs/{approval.run_id}/"
+
+    assert client_of(boss).get(path).status_code == 200
+    assert client_of(boss).post(f"{path}cancel/", {}, format="json").status_code == 403
+    assert {client_of(other).get(path).status_code for other in (cem, stranger)} == {404}
+
+
 # --- votes -----------------------------------------------------------------------------------------
 
 
