@@ -293,9 +293,11 @@ def test_of_several_what_has_changed_is_left(on_sale: OnSale, user: User, boss: 
     Sale.objects.update(quantity=9)
 
     digest = {f"digest-{approval.pk}": approval.digest}
-    answer = desk_of(boss).post(f"{INBOX}bulk/", {"pk": approval.pk, **digest}, follow=True)
+    # The second time the approval itself shows what there is, but not this page.
+    for _ in range(2):
+        answer = desk_of(boss).post(f"{INBOX}bulk/", {"pk": approval.pk, **digest}, follow=True)
+        assert "has changed since it was shown" in messages_of(answer)[0]
 
-    assert "has changed since it was shown" in messages_of(answer)[0]
     assert approval.refresh().pending
 
 

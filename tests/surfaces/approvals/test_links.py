@@ -12,6 +12,7 @@ from time_machine import travel
 from django.contrib.auth.models import User
 from django.core import mail, signing
 from django.core.checks import Error
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -153,8 +154,19 @@ def test_a_change_shows_old_and_new_and_asks_again(approval: Approval, boss: Use
 
     assert answer.status_code == 409
     assert "<del>3</del> <ins>5</ins>" in answer.content.decode()
+    assert say(boss, approval, "approve", "From the page of before.").status_code == 409
     assert approval.refresh().pending
     assert say(boss, approval, "approve").status_code == 200
+
+
+def test_a_refusal_is_committed_also_where_requests_are_transactions(
+    approval: Approval, boss: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+
+    assert say(boss, approval, "reject").status_code == 400
+
+    assert told(approval.run) == ["requested", "refused", "viewed"]
 
 
 def test_what_is_over_says_so(approval: Approval, boss: User) -> None:
