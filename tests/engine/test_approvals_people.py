@@ -11,13 +11,20 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
-from flowstate import SYSTEM, AlreadyVoted, ApprovalDenied, DelegationInvalid, ReassignmentInvalid
+from flowstate import (
+    SYSTEM,
+    AlreadyVoted,
+    ApprovalDenied,
+    DelegationInvalid,
+    InputInvalid,
+    ReassignmentInvalid,
+)
 from flowstate.engine.approvals.handing import delegate, end_delegation
 from flowstate.engine.approvals.inbox import inbox_of
-from flowstate.models import ApprovalDelegate, Vote
+from flowstate.models import Approval, ApprovalDelegate, Vote
 from flowstate.testing import carry_due
-from tests.kiosk.consents import AllOfThem, Asked, Escalating, Filled, Opaque, TwoOfThree
-from tests.kiosk.crew import asked, broken, buyers, person, told
+from tests.kiosk.consents import Above, AllOfThem, Asked, Escalating, Filled, Opaque, TwoOfThree
+from tests.kiosk.crew import asked, broken, buyers, pending_of, person, told
 from tests.kiosk.models import Sale
 from tests.kiosk.stall import OnSale
 
@@ -58,6 +65,56 @@ def test_who_asked_first_does_not_decide_about_a_retry_by_somebody_else(on_sale:
     assert again.requested_by_id is None
     assert why(lambda: again.approvals.get().approve(bea)) == "own_request"
     assert again.approvals.get().approve(cem).status == "approved"
+
+
+def test_who_asked_first_does_not_decide_about_a_child_of_the_retry(on_sale: OnSale) -> None:
+    """S5. The child is new and has the name of who retried; who asked for what it works for stays who asked."""
+    bea, cem = person("bea", permission="change_sale"), person("cem", permission="change_sale")
+    run = on_sale(Above).run(user=bea)
+    carry_due()
+    Approval.objects.get().reject(cem, "No.")
+    carry_due()
+    run.refresh().retry(SYSTEM)
+    carry_due()
+
+    approval = Approval.objects.pending().get()
+    assert why(lambda: approval.approve(bea)) == "own_request"
+    assert [row.pk for row in inbox_of(bea).approvals] == []
+    assert approval.approve(cem).status == "approved"
+
+
+def test_who_asked_first_is_not_among_those_whom_a_retry_asks(on_sale: OnSale) -> None:
+    """Otherwise "all" could never be reached."""
+    ann, bob, cem = buyers("ann", "bob", "cem")
+    first = asked(on_sale, AllOfThem, ann).reject(bob, "No.").run
+    carry_due()
+
+    approval = pending_of(first.refresh().retry(SYSTEM))
+
+    assert approval.quorum == 2
+    approval.approve(bob)
+    assert approval.approve(cem).status == "approved"
+
+
+def test_a_row_of_another_model_is_nobody(on_sale: OnSale, user: User) -> None:
+    bea = person("bea", permission="change_sale")
+    approval = asked(on_sale, Asked, user)
+
+    assert why(lambda: approval.approve(Sale(pk=bea.pk))) == "no_person"
+
+
+@pytest.mark.parametrize("form", [None, [], {"limit": "NaN"}, {"limit": "1", "\x00": 1}])
+def test_a_form_that_is_none_is_refused_and_kept_in_the_history(
+    on_sale: OnSale, user: User, form: object
+) -> None:
+    """What nobody could store, such as a NUL character, is no reason to lose the refusal."""
+    [bob] = buyers("bob")
+    approval = asked(on_sale, Filled, user)
+
+    with pytest.raises(InputInvalid):
+        approval.approve(bob, form=form, source="192.0.2.7\x00")
+    assert told(approval.run) == ["requested", "refused"]
+    assert approval.approve(bob, form={"limit": "1"}, source="\x00").status == "approved"
 
 
 def test_without_four_eyes_who_asked_may_decide(on_sale: OnSale, user: User) -> None:
@@ -159,6 +216,20 @@ def test_nobody_stands_in_for_who_asked(on_sale: OnSale) -> None:
     assert why(lambda: approval.approve(cem)) == "stands_in_for_requester"
 
 
+def test_nobody_stands_in_for_who_stands_in_for_who_asked(on_sale: OnSale) -> None:
+    """S5. Who stands in may what the other may, and the other may not decide this."""
+    bea, cem = person("bea", permission="change_sale"), person("cem", permission="change_sale")
+    sam = person("sam")
+    row = delegate(user=bea, to=cem, until=soon())
+    delegate(user=cem, to=sam, until=soon())
+    approval = asked(on_sale, Asked, bea)
+
+    assert why(lambda: approval.approve(sam)) == "not_allowed"
+    assert [one.pk for one in inbox_of(sam).approvals] == []
+    assert end_delegation(row, user=cem)
+    assert approval.approve(sam).status == "approved"
+
+
 def test_a_right_to_decide_is_used_once_by_whoever(on_sale: OnSale, user: User) -> None:
     ann, bob, _cem = buyers("ann", "bob", "cem")
     sam = person("sam")
@@ -204,7 +275,10 @@ def test_nobody_appoints_for_others_or_themselves(db: None) -> None:
         delegate(user=bea, to=bea, until=soon())
     with pytest.raises(DelegationInvalid, match="who may operate all runs"):
         delegate(user=sam, to=sam, delegator=bea, until=soon())
-    assert delegate(user=person("root", superuser=True), to=sam, delegator=bea, until=soon()).pk
+    root = person("root", superuser=True)
+    with pytest.raises(DelegationInvalid, match="appoints themselves"):
+        delegate(user=root, to=root, delegator=bea, until=soon())
+    assert delegate(user=root, to=sam, delegator=bea, until=soon()).pk
 
 
 # --- handing on --------------------------------------------------------------------------------------------
@@ -263,6 +337,40 @@ def test_named_people_hand_on_to_whom_the_query_names_and_operators_to_anybody(
     assert approval.quorum == 2
     approval.approve(late)
     assert approval.approve(sam).status == "approved"
+
+
+def test_an_operator_does_not_name_themselves(on_sale: OnSale, user: User) -> None:
+    """S5. A superuser decides only where the approvers admit them."""
+    _ann, bob = buyers("ann", "bob")
+    root = person("root", superuser=True)
+    approval = asked(on_sale, AllOfThem, user)
+
+    with pytest.raises(ReassignmentInvalid, match="does not name them"):
+        approval.reassign(root, to=root, instead_of=bob)
+    assert why(lambda: approval.approve(root)) == "not_allowed"
+
+
+def test_a_decision_is_handed_back(on_sale: OnSale, user: User) -> None:
+    bea, cem = person("bea", permission="change_sale"), person("cem", permission="change_sale")
+    approval = asked(on_sale, Asked, user).reassign(bea, to=cem)
+
+    approval.reassign(cem, to=bea)
+
+    assert why(lambda: approval.approve(cem)) == "not_allowed"
+    assert [row.pk for row in inbox_of(bea).approvals] == [approval.pk]
+    assert approval.approve(bea).status == "approved"
+
+
+def test_nothing_is_handed_to_who_has_voted_for_another(on_sale: OnSale, user: User) -> None:
+    """They have no second vote, so that "all" could never be reached."""
+    ann, bob = buyers("ann", "bob")
+    sam = person("sam")
+    delegate(user=ann, to=sam, until=soon())
+    approval = asked(on_sale, AllOfThem, user).approve(sam)
+    person("sam", group="buyers")
+
+    with pytest.raises(ReassignmentInvalid, match="voted for somebody else"):
+        approval.reassign(bob, to=sam)
 
 
 def test_a_stranger_hands_on_nothing(on_sale: OnSale, user: User) -> None:

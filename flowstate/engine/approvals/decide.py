@@ -27,7 +27,8 @@ from flowstate.engine.functions.learn import learn_what_matters
 from flowstate.engine.loading import load
 from flowstate.engine.look.run import lock_run, read_steps
 from flowstate.engine.new_run import label_of
-from flowstate.engine.waits.opening import entity_of, note
+from flowstate.engine.waits.opening import entity_of, note, storable
+from flowstate.engine.waits.requesters import requesters_of
 from flowstate.exceptions import EntityGone, FlowstateError, InputInvalid, RunConflict
 from flowstate.exceptions.approvals import ApprovalChanged, ReasonMissing
 from flowstate.models import (
@@ -162,6 +163,7 @@ def asked_now(execution: Execution, pk: int) -> tuple[Asked, Context[Any]]:
         entity=entity_of(ctx),
         votes=Vote.objects.using(using).counting(approval),
         approvers=list(ApprovalApprover.objects.using(using).filter(approval=pk)),
+        requesters=requesters_of([execution.run], using)[execution.run.pk],
         using=using,
     )
     return asked, ctx
@@ -240,7 +242,7 @@ def _write(execution: Execution, asked: Asked, person: Any, voice: Any, said: Sa
         comment=said.comment,
         form_json=said.form,
         digest=approval.digest,
-        source=said.source[:LONGEST_SOURCE],
+        source=storable(said.source)[:LONGEST_SOURCE],
     )
     status = outcome([vote.ballot for vote in (*asked.votes, vote)], approval.quorum)
     kind = _DECIDED.get(status, EventKind.APPROVAL_VOTED)

@@ -41,7 +41,7 @@ def reassign(
     """Have `to` decide instead of the person, or of `instead_of`, where the person may operate all runs.
 
     `to` must be allowed: pass the rules, or be among whom `approver_users` names now; who may operate runs may
-    name anybody for these. Raises `ApprovalDenied`, `AlreadyDecided`, `ApprovalExpired`, `ReassignmentInvalid`.
+    name anybody but themselves for these. Raises `ApprovalDenied`, `AlreadyDecided`, `ApprovalExpired`, `ReassignmentInvalid`.
     """
     execution = held(approval)
     handing = _Handing(user=user, to=to, instead_of=instead_of, reason=reason.strip(), source=source[:200])
@@ -115,13 +115,15 @@ def _cannot_pass(asked: Asked, giver: Any, target: Any) -> ReassignmentInvalid |
 
 def _cannot_take(asked: Asked, ctx: Context[Any], person: Any, target: Any) -> ReassignmentInvalid | None:
     """Return why this is nobody who is allowed to decide."""
+    if target.pk in {vote.user_id for vote in asked.votes}:
+        return _invalid(asked, "they have voted for somebody else")
     users = asked.step.approver_users
     if users is None:
-        passes = asked.allows(target)
-        return None if passes else _invalid(asked, "the rules do not let them decide")
+        return None if asked.admits(target) else _invalid(asked, "the rules do not let them decide")
     if asked.allows(target):
         return _invalid(asked, "they are asked already")
-    if may_operate_all(person) or target.pk in {other.pk for other in call(users, ctx)}:
+    appointed = target.pk != person.pk and may_operate_all(person)
+    if appointed or target.pk in {other.pk for other in call(users, ctx)}:
         return None
     return _invalid(asked, "approver_users does not name them")
 
@@ -186,6 +188,8 @@ def _cannot_stand_in(person: Any, away: Any, target: Any) -> str:
         return "a person says so, pass user="
     if away.pk != person.pk and not may_operate_all(person):
         return "for others only who may operate all runs says so"
+    if away.pk != person.pk and target is not None and target.pk == person.pk:
+        return "nobody appoints themselves"
     if target is None or not target.is_active:
         return "nobody active was named"
     return "nobody stands in for themselves" if target.pk == away.pk else ""

@@ -21,6 +21,7 @@ from flowstate.engine.approvals.people import (
 )
 from flowstate.engine.functions.learn import asked_elsewhere
 from flowstate.engine.loading import workflow_step
+from flowstate.engine.waits.requesters import requesters_of
 from flowstate.models import Approval, ApprovalAudience, InboxEntry, Run
 from flowstate.workflows.approvals import ApprovalStep
 
@@ -161,6 +162,7 @@ def _asked(
 ) -> Iterator[Asked]:
     entities = _entities([approval.run for approval in approvals], using)
     approvers, votes = approvers_of(approvals, using), votes_of(approvals, using)
+    requesters = requesters_of([approval.run for approval in approvals], using)
     for approval in approvals:
         step = workflow_step(approval.run, approval.step) or asked_elsewhere(
             approval.run_id, approval.step, using
@@ -174,6 +176,7 @@ def _asked(
             entity=entities.get((approval.run.content_type_id, approval.run.object_id)),
             votes=votes[approval.pk],
             approvers=approvers[approval.pk],
+            requesters=requesters[approval.run_id],
             exact_for=frozenset(exact_for.get(approval.pk, ())),
             using=using,
         )

@@ -46,7 +46,7 @@ class Question:
     """Who asked for the run, and for those that it retries; nobody where no person did."""
     four_eyes: bool
     requesters_delegates: Collection[Any] = frozenset()
-    """Who stands in for one of them now."""
+    """Who stands in for one of them now, of the person and those for whom they do."""
     voters: Collection[Any] = frozenset()
     """Who has voted."""
     voices: Collection[Any] = frozenset()
@@ -63,12 +63,14 @@ class Voice:
 def judge(person: Person, question: Question) -> Voice | Why:
     """Return by whose right the person may vote, their own before that of others, or why they may not.
 
-    Nobody decides what they have asked for themselves, and nobody in their name; no right is used twice.
+    Nobody decides what they have asked for themselves, and nobody in their name, nor in that of one who stands in
+    for them; no right is used twice.
     """
     barred = _barred(person, question)
     if barred is not None:
         return barred
-    others = [pk for pk in person.stands_in_for if not (question.four_eyes and pk in question.requesters)]
+    may_not = {*question.requesters, *question.requesters_delegates} if question.four_eyes else frozenset()
+    others = [pk for pk in person.stands_in_for if pk not in may_not]
     rights = [*([person.pk] if person.allowed else []), *others]
     if not rights:
         return Why.NOT_ALLOWED

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import DatabaseError, transaction
+from django.db.models import Model
 
 from flowstate.actions.rules import Rule
 from flowstate.engine.approvals.judge import Person, Question, Voice, Why, judge
@@ -27,15 +28,14 @@ class Asked:
     entity: Any
     votes: Sequence[Vote]
     approvers: Sequence[ApprovalApprover]
+    requesters: frozenset[Any]
+    """The keys of those who asked for the run, for the runs above it, and for those that these retry."""
     exact_for: Collection[Any] = frozenset()
     """The keys of people for whom it was found by words that say already that the rules pass."""
     using: str
-    requesters: frozenset[Any] = field(init=False)
-    """The keys of those who asked for the run, and for the runs that it retries."""
     _named: dict[Any, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.requesters = _requesters(self.run, self.using)
         self._named = {approver.user_id: approver.asked for approver in self.approvers}
 
     def allows(self, user: Any) -> bool:
@@ -44,12 +44,16 @@ class Asked:
         if named is False:  # they have handed it on
             return False
         if self.step.approver_users is None:
-            return (
-                user.pk in self.exact_for
-                or self._passes(rule_of(self.step.approvers), user)
-                or self._escalated(user)
-            )
+            return self.admits(user)
         return named is True or self._escalated(user)
+
+    def admits(self, user: Any) -> bool:
+        """Return whether rules let a person decide, whether or not they have handed it on."""
+        return (
+            user.pk in self.exact_for
+            or self._passes(rule_of(self.step.approvers), user)
+            or self._escalated(user)
+        )
 
     def judged(self, user: Any, standing_in: Standing) -> Voice | Why:
         """Return by whose right a person may vote, or why they may not."""
@@ -66,7 +70,7 @@ class Asked:
         return Question(
             requesters=self.requesters,
             four_eyes=self.approval.four_eyes,
-            requesters_delegates={standing_in.of} if self.requesters & standing_in.keys else frozenset(),
+            requesters_delegates=standing_in.delegates_of(self.requesters),
             voters={vote.user_id for vote in self.votes},
             voices={vote.voice_id for vote in self.votes},
         )
@@ -89,21 +93,13 @@ class Standing:
     away: Sequence[Any]
     """The users for whom they do."""
 
-    @property
-    def keys(self) -> set[Any]:
-        """The keys of those."""
-        return {user.pk for user in self.away}
+    for_whom: Mapping[Any, Collection[Any]] = field(default_factory=dict)
+    """The keys of those for whom those stand in themselves."""
 
-
-def _requesters(run: Run, using: str) -> frozenset[Any]:
-    """Return who asked for a run; whoever retries one does not take that from who asked for it first."""
-    found = {run.requested_by_id}
-    earlier = run.retry_of_id
-    while earlier is not None:
-        rows = Run.objects.using(using).filter(pk=earlier)
-        asked_by, earlier = rows.values_list("requested_by_id", "retry_of_id").first() or (None, None)
-        found.add(asked_by)
-    return frozenset(found - {None})
+    def delegates_of(self, people: Collection[Any]) -> set[Any]:
+        """Return who stands in for one of these people: of the person and those for whom they do."""
+        standing = {**self.for_whom, self.of: [user.pk for user in self.away]}
+        return {pk for pk, others in standing.items() if not set(others).isdisjoint(people)}
 
 
 def passes(rule: Rule, user: Any, entity: Any, using: str) -> bool:
@@ -119,16 +115,25 @@ def passes(rule: Rule, user: Any, entity: Any, using: str) -> bool:
 
 def fresh_user(user: Any) -> Any:
     """Return the person as the database has them now, without permissions read before; None where there is none."""
+    users = get_user_model()
+    if isinstance(user, Model) and not isinstance(user, users):
+        return None  # customer 5 is not user 5
     key = getattr(user, "pk", None)
-    return None if key is None else get_user_model()._default_manager.filter(pk=key).first()
+    return None if key is None else users._default_manager.filter(pk=key).first()
 
 
 def standing_in(user: Any, using: str) -> Standing:
     """Return for whom the person stands in now, by the database's clock."""
-    rows = ApprovalDelegate.objects.using(using).now().filter(delegate=user.pk)
-    keys = list(rows.order_by("pk").values_list("delegator_id", flat=True))
-    users = get_user_model()._default_manager.in_bulk(keys) if keys else {}
-    return Standing(of=user.pk, away=[users[key] for key in dict.fromkeys(keys) if key in users])
+    now = ApprovalDelegate.objects.using(using).now().order_by("pk")
+    keys = list(now.filter(delegate=user.pk).values_list("delegator_id", flat=True))
+    if not keys:
+        return Standing(of=user.pk, away=())
+    users = get_user_model()._default_manager.in_bulk(keys)
+    for_whom: dict[Any, set[Any]] = {key: set() for key in keys}
+    for delegate, delegator in now.filter(delegate__in=keys).values_list("delegate_id", "delegator_id"):
+        for_whom[delegate].add(delegator)
+    away = [users[key] for key in dict.fromkeys(keys) if key in users]
+    return Standing(of=user.pk, away=away, for_whom=for_whom)
 
 
 def approvers_of(approvals: Iterable[Approval], using: str) -> dict[int, list[ApprovalApprover]]:

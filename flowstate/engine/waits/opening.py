@@ -10,6 +10,7 @@ from flowstate.actions.audiences import Audience, audience_of, is_of_person, use
 from flowstate.actions.rules import Rule, all_of
 from flowstate.engine.calls.hooks import announce
 from flowstate.engine.execution import Execution
+from flowstate.engine.waits.requesters import requesters_of
 from flowstate.engine.waits.shown import Shown, shown_now, texts_of
 from flowstate.exceptions import EntityGone
 from flowstate.exceptions.approvals import ApproversMissing
@@ -94,9 +95,14 @@ def note(
     execution: Execution, kind: EventKind, step: str, who: dict[str, Any] | None = None, **facts: Any
 ) -> None:
     """Put into the run's history what happened to an approval; `who` are the columns of the person."""
-    told = {name: value for name, value in facts.items() if value not in ("", None)}
+    told = {name: storable(value) for name, value in facts.items() if value not in ("", None)}
     history = RunEvent.objects.using(execution.using)
     history.record(execution.run, kind, step=step, data=told, **(who or {}))
+
+
+def storable(value: Any) -> Any:
+    """Return it without NUL characters where it is text, which PostgreSQL cannot store; it is for people to read."""
+    return value.replace("\x00", "\ufffd") if isinstance(value, str) else value
 
 
 def named(audience: Audience, using: str) -> Sequence[ApprovalAudience]:
@@ -147,7 +153,8 @@ def _people(execution: Execution, step: ApprovalStep, ctx: Context[Any]) -> tupl
     given = call(step.approver_users, ctx)
     found = {user.pk: user for user in given if user.is_active}
     if step.four_eyes:
-        found.pop(execution.run.requested_by_id, None)
+        for key in requesters_of([execution.run], execution.using)[execution.run.pk]:
+            found.pop(key, None)
     if len(found) > MOST_APPROVERS:
         message = (
             f"Step {step.name} would ask {len(found)} people, and one approval asks {MOST_APPROVERS} at most: "
