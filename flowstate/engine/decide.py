@@ -7,7 +7,7 @@ it (`look.py`) writes what it says with compare-and-set verbs, so that a second 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from flowstate.engine.branches import StepState, abandoned, may_begin, untaken
@@ -33,6 +33,8 @@ class Advance:
     ready: tuple[str, ...]
     undo: tuple[str, ...] = ()
     """Beside that, compensate these: they are done, but a race was decided against them."""
+    lost: Mapping[str, str] = field(default_factory=dict)
+    """What is at work although a race was decided against it, each for its reason: a child run is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,8 @@ def _forward(run: RunState) -> Decision:
     left = [step for step in run.steps if step.name in gone]
     undo = due_compensations(left) if run.cascade else ()
     if undo or any(_in_flight(step) for step in left) or not all(step.settled for step in run.steps):
-        return Advance(ready, undo)
+        at_work = {step.name: gone[step.name] for step in left if step.status == StepStatus.RUNNING}
+        return Advance(ready, undo, at_work)
     if any(step.compensation == Compensation.FAILED for step in left):
         return Attention()
     return End(RunStatus.SUCCEEDED)

@@ -32,6 +32,11 @@ class WaitVerbs(Steps):
         waiting = self.waiting_in(run_id).filter(kind="workflow")
         return list(waiting.values_list("child_id", flat=True))
 
+    def child_of(self, pk: int) -> UUID:
+        """Return the child run that one step waits for."""
+        child: UUID = self.filter(pk=pk).values_list("child_id", flat=True).get()
+        return child
+
     def over(self) -> Self:
         """Return, of steps that wait, those whose time is over."""
         return self.filter(wake_at__lte=DbNow())
@@ -69,6 +74,11 @@ class WaitVerbs(Steps):
         if by_time:
             waiting = waiting.filter(Q(wake_at__lte=DbNow()))
         return waiting.update(status=status, wake_at=None, ended_at=at, **outcome) == 1
+
+    def lose_waiting(self, pk: int, *, reason: str) -> bool:
+        """Note, once, that a race was decided against a step whose child run is at work; it waits for its end."""
+        at_work = self.filter(pk=pk, kind="workflow", status=StepStatus.WAITING, reason="")
+        return at_work.update(reason=reason) == 1
 
     def wait_on(self, pk: int, *, attempt: int, until: datetime | None) -> bool:
         """Let a step wait longer, or shorter, than it does."""

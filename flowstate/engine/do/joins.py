@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from flowstate.engine.execution import Execution
+from flowstate.engine.look.forgiving import answered_for
 from flowstate.exceptions import StepsFailed
 from flowstate.models import StepRun, StepStatus
-from flowstate.workflows.joins import FirstOf
 from flowstate.workflows.steps import Step
 
 _FAILED = (StepStatus.FAILED, StepStatus.UNKNOWN)
@@ -15,12 +15,7 @@ _FAILED = (StepStatus.FAILED, StepStatus.UNKNOWN)
 
 def outlives_failure(execution: Execution, step: Step[Any]) -> bool:
     """Return whether the run goes on when the step fails: it is optional, or a join or a race answers for it."""
-    return step.optional or _answered_for(execution, step.name)
-
-
-def _answered_for(execution: Execution, name: str) -> bool:
-    joins = [execution.step(follower) for follower in execution.followers_of(name)]
-    return bool(joins) and all(join.collect_errors or isinstance(join, FirstOf) for join in joins)
+    return step.optional or answered_for(execution, step.name)
 
 
 def refuse_failures(execution: Execution, row: StepRun, step: Step[Any]) -> None:

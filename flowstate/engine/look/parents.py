@@ -17,6 +17,7 @@ from flowstate.engine.execution import Execution
 from flowstate.engine.handover import publish_run_of
 from flowstate.engine.loading import hold
 from flowstate.engine.look.counting import count_down
+from flowstate.engine.look.forgiving import answered_for
 from flowstate.engine.look.stopping import stop_unstarted
 from flowstate.exceptions import ChildCancelled, ChildFailed, StepError, StepUnknown, WorkflowUnknown
 from flowstate.models import Compensation, RunStatus, StepRun, StepStatus, WaitingFor
@@ -110,10 +111,11 @@ def _settle(execution: Execution, parent: Execution, row: StepRun, status: RunSt
     if row.child_id != execution.run.pk:
         return
     stopped = parent.run.status != RunStatus.RUNNING
+    lost = row.reason != "" and status == RunStatus.CANCELLED
     if status == RunStatus.SUCCEEDED:
-        if _write(parent, row, StepStatus.DONE, result_json=value, error=None) and parent.known:
+        if _write(parent, row, StepStatus.DONE, result_json=value, error=None, reason="") and parent.known:
             announce_step_done(parent, row.name)
-    elif stopped:
+    elif stopped or lost:
         _write(parent, row, StepStatus.CANCELLED)
     else:
         _fail(execution, parent, row)
@@ -123,13 +125,16 @@ def _fail(execution: Execution, parent: Execution, row: StepRun) -> None:
     error = _error_of(execution)
     described = describe(error, step=row.name, action=parent.action)
     kept = {**described.error, "run": str(execution.run.pk)}
-    if not row.optional:
+    forgiven = (
+        row.optional or row.reason != "" or answered_for(parent, row.name)
+    )  # it has lost a race, or may
+    if not forgiven:
         turned = parent.runs.begin_undoing(parent.run.pk, wake_in=0, error=kept, step=row.name)
         if not turned:
             return
-    if not _write(parent, row, StepStatus.FAILED, error=kept, failures=row.failures + 1):
+    if not _write(parent, row, StepStatus.FAILED, error=kept, failures=row.failures + 1, reason=""):
         return
-    if not row.optional:
+    if not forgiven:
         parent.run.reflect(status=RunStatus.COMPENSATING, error=kept, failed_step=row.name)
         stop_unstarted(parent)
     if parent.known:

@@ -19,7 +19,7 @@ from flowstate.engine.look.counting import count_joins
 from flowstate.engine.look.next import Backward, Forward, Look, Next
 from flowstate.engine.look.parents import lock_ancestors, tell_attention, tell_end
 from flowstate.engine.look.recheck import reopen_changed
-from flowstate.engine.look.stopping import forget_waits, stop_unstarted
+from flowstate.engine.look.stopping import forget_waits, stop_losing_children, stop_unstarted
 from flowstate.engine.look.wake_up import plan_wake_up
 from flowstate.exceptions import RunTimeout
 from flowstate.models import Compensation, RunStatus, StepRun, StepStatus, WaitingFor
@@ -55,7 +55,8 @@ def go_on(execution: Execution) -> Next:
 
 def _act(execution: Execution) -> Next:
     match decide(execution.state()):
-        case Advance(ready, losers):
+        case Advance(ready, losers, lost):
+            stop_losing_children(execution, lost)
             return _go_on(execution, ready, losers)
         case Leave(skipped, cancelled):
             if not _left(execution, skipped, cancelled):
