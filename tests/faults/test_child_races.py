@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from flowstate import SYSTEM, RunConflict, deliver_event
-from flowstate.engine.carry.messages import carry_run
+from flowstate.engine.carry.messages import carry_run, carry_step
 from flowstate.engine.carry.sweep import sweep
 from flowstate.models import Run
 from tests.faults import post
 from tests.faults.afterwards import broken
 from tests.faults.crowd import at_once
 from tests.kiosk import returns
-from tests.kiosk.families import Grand, Order, Twins
+from tests.kiosk.families import Grand, Order, Parcel, Twins
 from tests.kiosk.models import Entry
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -120,6 +120,26 @@ def test_a_child_that_fails_and_one_that_ends_at_once_are_both_undone() -> None:
         assert unexpected(results) == []
         assert run.refresh().status == "compensated"
         assert not Entry.objects.exists()
+    assert broken() == []
+
+
+def test_a_child_that_ends_while_it_loses_a_race_is_kept_or_undone_whole() -> None:
+    """I24, I15: cancelled where it was at work, undone by a run where it was done, kept where it won."""
+    for _round in range(ROUNDS):
+        run = Parcel.run(user=SYSTEM)
+        child = child_of(run, "child")
+        quick = partial(carry_step, run.step_runs.get(name="quick").pk, queue="flowstate")
+
+        results = at_once(quick, partial(carry, child))
+        settle()
+
+        assert unexpected(results) == []
+        assert run.refresh().success
+        undoing = Run.objects.filter(undo_of=child)
+        kept = child.refresh().success and not undoing.exists()
+        assert kept == (run.results["first"] == "child")
+        assert Entry.objects.count() == (1 if kept else 0)
+        Entry.objects.all().delete()
     assert broken() == []
 
 

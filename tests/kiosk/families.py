@@ -12,6 +12,7 @@ from flowstate import (
     CreateStep,
     DelayStep,
     EventStep,
+    FirstOf,
     Step,
     StepError,
     UpdateStep,
@@ -221,3 +222,15 @@ class Twins(Workflow):
         lambda ctx: [ctx.results[name]["weight"] for name in ("left", "right")],
         depends_on=[left, right],
     )
+
+
+class Parcel(Workflow):
+    """A child that works, against a step of a worker: the first wins."""
+
+    class Meta:
+        exclusive = None
+
+    child = WorkflowStep(Ship, input={"weight": 7}, depends_on=())
+    quick = Step("quick", lambda ctx: called(ctx, "quick"), depends_on=(), background=True)
+    first = FirstOf(child, quick)
+    after = diary_step("after")
