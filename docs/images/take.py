@@ -57,6 +57,13 @@ def take(browser: Browser, url: str, scheme: str) -> None:
     expect(page.get_by_role("heading", name="History")).to_be_attached()
     page.set_viewport_size(TALL)  # the whole diagram
     page.screenshot(path=HERE / f"admin-run-{scheme}.png")
+    manager = browser.new_context(viewport=SIZE, color_scheme=scheme)  # type: ignore[arg-type]  # light or dark
+    page = manager.new_page()
+    log_in(page, url, "manager")
+    page.goto(f"{url}/admin/flowstate/approval/")
+    page.get_by_role("link", name="Decide").first.click()
+    expect(page.get_by_role("heading", name="Diagram")).to_be_attached()
+    page.screenshot(path=HERE / f"admin-approval-{scheme}.png")
 
 
 def main() -> None:
