@@ -123,7 +123,7 @@ def _preview(operation: Operation, run: Run, discretion: Discretion) -> dict[str
         return {"preview_problem": str(err)}
     steps = operation.steps(run)
     return {
-        "preview": [step for step in preview if not steps or step.step in steps],
+        "preview": [step for step in preview if not steps or step.own_step in steps],
         "staying": [step.step for step in preview if step.by == "nothing" and not steps],
     }
 

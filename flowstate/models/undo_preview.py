@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-UndoneBy: TypeAlias = Literal["inverse", "compensation", "rollback", "nothing"]
+UndoneBy: TypeAlias = Literal["inverse", "compensation", "rollback", "run", "nothing"]
 RowUndo: TypeAlias = Literal["changed", "deleted", "restored", "unchanged"]
+
+BELOW = " / "
+"""Stands between the name of a step and that of a step of its child."""
 
 HIDDEN = "***"
 """Stands for a value that is kept back."""
@@ -60,9 +63,10 @@ class StepPreview:
     """One step that was done, or may have been."""
 
     step: str
+    """Its name; of a step of a child run after that of the step which runs it, as "ship / send"."""
     by: UndoneBy
-    """"inverse" is derived, "compensation" is the user's code, "rollback" that of an atomic run; "nothing"
-    leaves the step as it is."""
+    """"inverse" is derived, "compensation" is the user's code, "rollback" that of an atomic run, "run" undoes a
+    child into which nobody can look here; "nothing" leaves the step as it is."""
     result_known: bool = True
     """Whether a compensation would be given the step's result; False where its outcome is unknown."""
     running: bool = False
@@ -75,3 +79,8 @@ class StepPreview:
     """Why the step could not be undone, in words; empty where it could."""
     on_conflict: Literal["attention", "overwrite", "skip"] = "attention"
     """What the step says: to wait for a person, to write over foreign values, to stay as it is."""
+
+    @property
+    def own_step(self) -> str:
+        """The step of the run that was asked, also where this one is of a child of it."""
+        return self.step.partition(BELOW)[0]

@@ -41,6 +41,10 @@ class Foresight:
         self._rows: Rows = {}
         self._labels: dict[Place, models.Model] = {}
 
+    def allow(self, models: frozenset[str]) -> None:
+        """Let the records that follow be of these models: those of another run name others."""
+        self._allowed_models = models
+
     def of_step(
         self,
         step: str,

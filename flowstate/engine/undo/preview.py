@@ -14,20 +14,31 @@ from flowstate.engine.entities.foresight import Foresight
 from flowstate.engine.execution import Execution
 from flowstate.engine.functions.learn import learn_inverses
 from flowstate.engine.loading import load
+from flowstate.engine.undo.family import Family, family_of, run_that_undoes
 from flowstate.models import Compensation, Run, RunStatus, StepRun, StepStatus
-from flowstate.models.undo_preview import StepPreview
+from flowstate.models.undo_preview import BELOW, StepPreview
 
 
 def preview_undo(run: Run) -> list[StepPreview]:
     """Return what undoing the run would do to which rows: of a running one if it failed or were cancelled now.
 
-    In the order of undoing, then what would stay as it is. In attention: what a retry would do. Nothing for a
-    run that has ended. Reads only, and locks nothing, so that the undoing itself may find more.
+    In the order of undoing, then what would stay as it is; in place of a step that runs a child the steps of
+    that, as "ship / send". In attention: what a retry would do. Nothing for a run that has ended. Reads only,
+    and locks nothing, so that the undoing itself may find more.
     """
     execution = load(run.pk, using=router.db_for_write(Run))
     learn_inverses(execution)
     if execution.run.finished:
         return []
+    family = family_of(execution)
+    undone, staying = _of_run(execution, Foresight(frozenset(), execution.using), family)
+    return undone + staying
+
+
+def _of_run(
+    execution: Execution, foresight: Foresight, family: Family, above: str = ""
+) -> tuple[list[StepPreview], list[StepPreview]]:
+    """Return what would be undone of a run and of those below it, and what would stay; names begin with `above`."""
     known = execution.state()
     states = [_as_if_stopped(execution.rows[state.name], state) for state in known.steps]
     if (
@@ -37,12 +48,23 @@ def preview_undo(run: Run) -> list[StepPreview]:
         states = [state for state in states if state.name in lost]
     order = _order_of_undoing(states) if known.cascade else []
     allowed = entities.models_of(execution, execution.run.entity_model)
-    foresight = Foresight(allowed, execution.using)
-    undone = [
-        _preview(execution, execution.rows[name], foresight, order[number + 1 :])
-        for number, name in enumerate(order)
-    ]
-    return undone + [StepPreview(step=name, by="nothing") for name in _staying(execution, states, order)]
+    undone: list[StepPreview] = []
+    staying: list[StepPreview] = []
+    for number, name in enumerate(order):
+        row = execution.rows[name]
+        child = run_that_undoes(execution, row)
+        if child is None:
+            foresight.allow(allowed)
+            found = _preview(execution, row, foresight, order[number + 1 :])
+            undone.append(replace(found, step=above + name))
+        elif isinstance(below := family[child], str):
+            undone.append(StepPreview(step=above + name, by="run", conflict=below))
+        else:
+            done, kept = _of_run(below, foresight, family, f"{above}{name}{BELOW}")
+            undone += done
+            staying += kept
+    own = [StepPreview(step=above + name, by="nothing") for name in _staying(execution, states, order)]
+    return undone, own + staying
 
 
 def _as_if_stopped(row: StepRun, state: StepState) -> StepState:

@@ -12,7 +12,11 @@ from pytest_django import DjangoAssertNumQueries
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from flowstate import SYSTEM
+from flowstate.engine.carry.messages import carry_run
 from flowstate.models import Compensation, EventKind, Run, RunStatus, StepStatus
+from tests.kiosk.families import Order
+from tests.kiosk.models import Entry
 from tests.surfaces.admin.conftest import MakeRun, staff, texts
 from tests.zoo.models import Feed
 
@@ -99,6 +103,22 @@ def test_asking_to_cancel_shows_which_rows_would_change_how(desk: Client, oats: 
     told = " ".join(page[page.index("flowstate-preview") :].split())
     assert f"zoo.Feed {oats.pk}" in told
     assert re.search(r"<td>stock</td>\s*<td[^>]*>\s*20\s*</td>\s*<td[^>]*>\s*19\s*</td>", told)
+
+
+def test_asking_to_cancel_shows_the_rows_of_children_under_the_steps_that_run_them(desk: Client) -> None:
+    run = Order.run(user=SYSTEM)
+    child = Run.objects.get(parent=run)
+    carry_run(str(child.pk), queue="flowstate")
+
+    page = desk.get(url(run, "cancel")).content.decode()
+
+    assert [" ".join(name.split()) for name in re.findall(r"<h3>([^<]*)", page)] == [
+        "ship / send",
+        "ship / label",
+        "ship / pack",
+        "pay",
+    ]
+    assert f"kiosk.Entry {Entry.objects.get().pk}" in page
 
 
 def test_asking_to_cancel_costs_a_statement_for_each_table_and_step_more(
