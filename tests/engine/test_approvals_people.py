@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -261,11 +261,20 @@ def test_standing_in_is_ended_by_the_two_and_by_operators(on_sale: OnSale, user:
         ({"until": timezone.now()}, "over before it begins"),
         ({"until": timezone.now() + WEEK, "since": timezone.now() + 2 * WEEK}, "over before it begins"),
         ({"until": (timezone.now() + WEEK).replace(tzinfo=None)}, "no time zone"),
+        ({"until": datetime(9999, 12, 31, tzinfo=UTC)}, "more than 3660 days"),
     ],
 )
 def test_a_time_that_is_none_is_refused(db: None, options: dict[str, Any], words: str) -> None:
     with pytest.raises(DelegationInvalid, match=words):
         delegate(user=person("bea"), to=person("sam"), **options)
+
+
+def test_nobody_has_stood_in_before_it_was_said(db: None) -> None:
+    long_ago = datetime(1, 1, 1, tzinfo=UTC)
+
+    row = delegate(user=person("bea"), to=person("sam"), since=long_ago, until=soon())
+
+    assert abs(row.since - row.made_at) < timedelta(minutes=1)
 
 
 def test_nobody_appoints_for_others_or_themselves(db: None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -33,6 +33,9 @@ from flowstate.models import (
 from flowstate.models.clock import db_now
 from flowstate.workflows.context import Context
 from flowstate.workflows.functions import call
+
+LONGEST_STANDING_IN = timedelta(days=3660)
+"""Whoever is away for longer is not coming back; no time zone takes such a moment out of the calendar."""
 
 
 def reassign(
@@ -147,7 +150,9 @@ def _hand_over(execution: Execution, approval: Approval, giver: Any, target: Any
 def delegate(
     *, user: Any, to: Any, until: datetime, since: datetime | None = None, delegator: Any = None
 ) -> ApprovalDelegate:
-    """Let `to` decide whatever the person may, or `delegator`, from `since`, or now, until then; return the row.
+    """Let `to` decide whatever the person may, or `delegator`, from `since`, now at the earliest, until then.
+
+    Returns the row.
 
     For somebody else it takes who may operate all runs. What the delegator has asked for, `to` does not decide
     meanwhile. Raises `DelegationInvalid`.
@@ -164,7 +169,7 @@ def delegate(
     return ApprovalDelegate.objects.using(using).create(
         delegator_id=away.pk,
         delegate_id=target.pk,
-        since=begins,
+        since=max(begins, now),
         until=until,
         made_by_id=person.pk,
         made_by_label=label_of(person),
@@ -198,4 +203,6 @@ def _cannot_stand_in(person: Any, away: Any, target: Any) -> str:
 def _no_time(begins: datetime, until: datetime, now: datetime) -> str:
     if begins.tzinfo is None or until.tzinfo is None:
         return "the times have no time zone, take django.utils.timezone.now()"
+    if until - now > LONGEST_STANDING_IN:
+        return f"it would hold for more than {LONGEST_STANDING_IN.days} days"
     return "" if until > max(begins, now) else "it would be over before it begins"
