@@ -123,13 +123,15 @@ def _by_reason(execution: Execution, reasons: Mapping[str, str]) -> Iterable[tup
 
 def proceed(
     execution: Execution,
+    undone: str,
     record: Callable[[], None],
     record_and_claim: Callable[[Claim], bool] | None = None,
 ) -> Next:
     """Record that a step was undone and go on from what is known, without reading the steps again.
 
-    `record_and_claim` records it and claims the next undoing at once, and returns whether that was won. What is known to have settled has settled for good, and each write is a compare-and-set. Where that is
-    not enough, or somebody was faster, the run is looked at under its lock.
+    `record_and_claim` records it and claims the next undoing at once, and returns whether that was won. What is
+    known to have settled has settled for good, and each write is a compare-and-set. Where that is not enough, or
+    somebody was or may be faster, the run is looked at under its lock.
     """
     decision = decide(execution.state())
     match decision:
@@ -141,6 +143,9 @@ def proceed(
             return None
         case Undo(due):
             first, *others = _in_turn(execution, due)
+            if _others_may_claim(execution, first, undone):
+                record()
+                return Look()
             if not _recorded_and_claimed(execution, execution.rows[first], record, record_and_claim):
                 return Look()
             _share(execution, first, others)
@@ -329,6 +334,16 @@ def _recorded_and_claimed(
     if won:
         row.reflect(compensation=Compensation.RUNNING, compensation_attempt=claim.attempt + 1)
     return won
+
+
+def _others_may_claim(execution: Execution, name: str, undone: str) -> bool:
+    """Return whether other workers may be about to claim this undoing, which was due before this one ended.
+
+    Two who each hold their own row and want the other's would wait for one another.
+    """
+    step = execution.step(name)
+    claimed = not (step.derives_inverse or step.undone_by_run)
+    return execution.carried and claimed and undone not in execution.followers_of(name)
 
 
 def _claim_of_undoing(execution: Execution, row: StepRun) -> Claim:

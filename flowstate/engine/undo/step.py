@@ -185,7 +185,7 @@ def _undone(
     ended_at = host_now()
     row.reflect(compensation=Compensation.DONE, compensation_ended_at=ended_at)
     announce_undone(execution, row.name)
-    return proceed(execution, record, record_and_claim)
+    return proceed(execution, row.name, record, record_and_claim)
 
 
 def _landed_by(execution: Execution, row: StepRun, attempt: int) -> Callable[[], bool]:
