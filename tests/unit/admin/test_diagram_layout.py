@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import sys
 from itertools import combinations, pairwise
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -130,13 +131,29 @@ def test_a_graph_without_steps_is_an_empty_picture() -> None:
     assert drawn({}).boxes == ()
 
 
-def test_many_steps_are_drawn_in_a_moment() -> None:
-    """As large a run as there may be, with three dependencies each."""
+def calls_for(number: int) -> int:
+    """Return how many functions are called, Python's own too, to draw so many steps of three dependencies each."""
     graph: Graph = {
-        f"s{n}": tuple({f"s{n - 1}", f"s{n // 2}", f"s{n // 3}"}) if n else () for n in range(500)
+        f"s{n}": tuple({f"s{n - 1}", f"s{n // 2}", f"s{n // 3}"}) if n else () for n in range(number)
     }
+    calls = 0
 
-    began = time.process_time()
-    drawn(graph)
+    def count(_frame: Any, event: str, _argument: Any) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
 
-    assert time.process_time() - began < 5
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        drawn(graph)
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+def test_twice_the_steps_take_little_more_than_four_times_the_calls() -> None:
+    """The arrows that pass a layer take a place in it: their number grows as the square of the layers."""
+    once, twice = calls_for(100), calls_for(200)
+
+    assert once > 10_000
+    assert twice <= 4.5 * once
