@@ -142,6 +142,12 @@ def due_compensations(steps: Sequence[StepState]) -> tuple[str, ...]:
     return tuple(step.name for step in due)
 
 
+def waited_for(name: str, undone: str, steps: Sequence[StepState]) -> bool:
+    """Return whether a step could not be undone before this other one was."""
+    [dependencies] = [step.depends_on for step in steps if step.name == undone]
+    return name in _ancestors(set(dependencies), steps)
+
+
 def end_of_undoing(run: RunState) -> RunStatus:
     """Return how a run ends whose undoing is over."""
     if run.cancelled:

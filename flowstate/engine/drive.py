@@ -13,7 +13,7 @@ from flowstate.engine.functions.play import play
 from flowstate.engine.look.next import Backward, Forward, Next, Take
 from flowstate.engine.look.run import look_anew, take
 from flowstate.engine.undo.step import undo_step
-from flowstate.models import StepStatus
+from flowstate.models import Compensation, StepStatus
 from flowstate.models.clock import DbNow
 from flowstate.models.processes import own_name
 from flowstate.workflows.function_step import UndeclaredStep
@@ -29,19 +29,38 @@ def drive(execution: Execution, following: Next) -> None:
         elif isinstance(following, Take):
             following = _taken(execution, following.step)
         else:
-            following = in_transaction(execution, lambda: look_anew(execution))
+            following = _looked(execution)
         flush(execution)
 
 
 def _taken(execution: Execution, name: str) -> Next:
-    row, attempt = execution.rows[name], execution.rows[name].attempt + 1
+    return in_transaction(
+        execution, partial(take, execution, name), landed=lambda: _claimed(execution, Forward(name))
+    )
 
-    def landed() -> bool:
-        """Whether the journal holds the claim, and for this process, where the answer to its COMMIT was lost."""
-        claimed = execution.step_runs.filter(pk=row.pk, status=StepStatus.RUNNING, attempt=attempt)
-        return claimed.filter(claimed_by=own_name(), lease_until__gt=DbNow()).exists()
 
-    return in_transaction(execution, partial(take, execution, name), landed=landed)
+def _looked(execution: Execution) -> Next:
+    found: list[Next] = []
+
+    def work() -> Next:
+        found[:] = [look_anew(execution)]
+        return found[0]
+
+    return in_transaction(execution, work, landed=lambda: _claimed(execution, found[0]))
+
+
+def _claimed(execution: Execution, following: Next) -> bool:
+    """Return whether the journal holds a claim for this process, where the answer to its COMMIT was lost."""
+    match following:
+        case Forward(name):
+            token = {"status": StepStatus.RUNNING, "attempt": execution.rows[name].attempt}
+        case Backward(name):
+            attempt = execution.rows[name].compensation_attempt
+            token = {"compensation": Compensation.RUNNING, "compensation_attempt": attempt}
+        case _:  # nothing was claimed: to look again is no harm
+            return False
+    claimed = execution.step_runs.filter(pk=execution.rows[name].pk, **token)
+    return claimed.filter(claimed_by=own_name(), lease_until__gt=DbNow()).exists()
 
 
 def _carried_out(execution: Execution, following: Forward | Backward) -> Next:

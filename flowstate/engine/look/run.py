@@ -12,7 +12,7 @@ from flowstate.conf import settings
 from flowstate.engine.calls.errors import describe
 from flowstate.engine.calls.hooks import announce, announce_end
 from flowstate.engine.calls.outputs import output_of, record_problem
-from flowstate.engine.decide import Advance, Attention, End, Leave, Rest, Undo, decide
+from flowstate.engine.decide import Advance, Attention, End, Leave, Rest, Undo, decide, waited_for
 from flowstate.engine.execution import Execution
 from flowstate.engine.handover import publish_run, publish_step
 from flowstate.engine.look.counting import count_joins
@@ -343,7 +343,7 @@ def _others_may_claim(execution: Execution, name: str, undone: str) -> bool:
     """
     step = execution.step(name)
     claimed = not (step.derives_inverse or step.undone_by_run)
-    return execution.carried and claimed and undone not in execution.followers_of(name)
+    return execution.carried and claimed and not waited_for(name, undone, execution.state().steps)
 
 
 def _claim_of_undoing(execution: Execution, row: StepRun) -> Claim:
