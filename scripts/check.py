@@ -44,6 +44,9 @@ LINT: dict[str, tuple[str, ...]] = {
 }
 
 
+MEASURED = ("--cov", "--cov-report=", "--cov-fail-under=0")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
     """Test directories that run in one pytest, on one database."""
@@ -56,6 +59,11 @@ class Suite:
 
     workers: int = 0
     """Processes of pytest-xdist; 0 where the tests share one site, or are measured beside what they do."""
+
+    @property
+    def measured(self) -> bool:
+        """Whether it counts for coverage: on the servers the same code runs again, and slower by it."""
+        return self.database in ("none", "sqlite")
 
     def present(self) -> list[str]:
         """Return the paths in which there are tests."""
@@ -133,15 +141,8 @@ class Report:
         results = self.folder / f"{suite.name}.xml"
         output, green, seconds = run(
             [
-                *(
-                    "-m",
-                    "pytest",
-                    "-q",
-                    f"--junitxml={results}",
-                    "--cov",
-                    "--cov-report=",
-                    "--cov-fail-under=0",
-                ),
+                *("-m", "pytest", "-q", f"--junitxml={results}"),
+                *(MEASURED if suite.measured else ()),
                 *(["-n", str(suite.workers)] if suite.workers else []),
                 *suite.present(),
             ],
