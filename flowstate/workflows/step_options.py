@@ -82,42 +82,31 @@ class WaitOptions(TypedDict, total=False):
     compensate: Undo
 
 
-class ChildOptions(TypedDict, total=False):
+class OnceOptions(TypedDict, total=False):
+    """What a step takes that is not tried again, and whose time is not the engine's to limit."""
+
+    name: str
+    depends_on: DependsOn
+    optional: bool
+    when: Condition
+    unless: Condition
+    default: Any
+    reason: str
+    background: bool
+    queue: str | None
+    join: Join
+    collect_errors: bool
+    raises: Iterable[type[Exception]]
+    sensitive: bool | Iterable[str]
+    compensate: Undo
+
+
+class ChildOptions(OnceOptions, total=False):
     """What a step that runs a child takes beside what is its own; its steps are what is tried again."""
 
-    name: str
-    depends_on: DependsOn
-    optional: bool
-    when: Condition
-    unless: Condition
-    default: Any
-    reason: str
-    background: bool
-    queue: str | None
-    join: Join
-    collect_errors: bool
-    raises: Iterable[type[Exception]]
-    sensitive: bool | Iterable[str]
-    compensate: Undo
 
-
-class ApprovalOptions(TypedDict, total=False):
+class ApprovalOptions(OnceOptions, total=False):
     """What a step that people decide takes beside what is its own; a decision is not tried again."""
-
-    name: str
-    depends_on: DependsOn
-    optional: bool
-    when: Condition
-    unless: Condition
-    default: Any
-    reason: str
-    background: bool
-    queue: str | None
-    join: Join
-    collect_errors: bool
-    raises: Iterable[type[Exception]]
-    sensitive: bool | Iterable[str]
-    compensate: Undo
 
 
 class FunctionOptions(StepOptions, total=False):
