@@ -16,6 +16,8 @@ from flowstate.workflows.waits import event_name_problem
 ABOVE_ZERO = (
     "step_timeout",
     "lease_grace",
+    "max_lost_leases",
+    "sweep_interval",
     "max_value_bytes",
     "max_rows",
     "max_undo_bytes",

@@ -166,6 +166,19 @@ def test_a_function_that_was_given_up_while_it_asked_begins_nothing(landed: bool
     assert broken() == []
 
 
+def test_a_keyed_start_that_landed_gives_its_run_back_although_the_answer_was_lost() -> None:
+    """I10, I32: the key is looked up first, as after any failure of a keyed start."""
+    sale = Sale.objects.create(product=Product.objects.create(name="tea", stock=STOCK), quantity=QUANTITY)
+
+    with cut_at(1, landed=True):
+        run = action_on(sale, Journey).enqueue(user=SYSTEM, idempotency_key="k")
+
+    assert run.replayed
+    recover_all()
+    assert run.refresh().success
+    assert broken() == []
+
+
 @pytest.mark.parametrize("landed", [True, False], ids=["landed", "not landed"])
 @pytest.mark.parametrize("workflow", [Journey, InOne, asking.asked])
 def test_a_start_whose_answer_was_lost_is_one_run(workflow: type[Workflow], landed: bool) -> None:

@@ -66,6 +66,7 @@ def celery() -> Iterator[Celery]:
         ({"STEP_TIMEOT": 5}, ["flowstate.E009"]),
         ({"step_timeout": 5}, ["flowstate.E009"]),
         ({"STEP_TIMEOUT": 0}, ["flowstate.E009"]),
+        ({"SWEEP_INTERVAL": -1, "MAX_LOST_LEASES": 0}, ["flowstate.E009", "flowstate.E009"]),
         ({"MAX_ROWS": "many"}, ["flowstate.E009"]),
         ({"SERVICES": ["bank"]}, ["flowstate.E009"]),
         ({"SERVICES": {"bank": "shop.nowhere.Bank"}}, ["flowstate.E010"]),

@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from django.db import models, router, transaction
+from django.db import DatabaseError, connections, models, router, transaction
 
 from flowstate.actions.authorize import authorize, authorize_standalone
 from flowstate.actions.bound import BoundAction
@@ -97,6 +97,11 @@ def start(  # noqa: PLR0913 - all that a start is told, each by name
             if not isinstance(refusal, KeyTaken):
                 raise
             _refuse_second(request)  # returns where the other run has ended meanwhile: try again
+        except DatabaseError:  # of a COMMIT too, which may have landed all the same
+            known = _known_anew(request)
+            if known is None:
+                raise
+            return known
     message = f"{request.name} could not start: other runs on the row begin and end. Try again."
     raise StartRefused(message)
 
@@ -228,6 +233,18 @@ def _known(request: Request) -> Run | None:
         raise IdempotencyKeyReused(message)
     known.replayed = True
     return known
+
+
+def _known_anew(request: Request) -> Run | None:
+    """Return the run of the caller's key where the database has failed, on a new connection if this one is lost."""
+    connection = connections[request.using]
+    if callers_transaction(request.using):  # only its owner can ask anything now
+        return None
+    connection.close_if_unusable_or_obsolete()
+    try:
+        return _known(request)
+    except DatabaseError:
+        return None
 
 
 def _refuse_second(request: Request) -> None:
