@@ -55,7 +55,7 @@ def branches() -> float:
         if time.monotonic() - began > GIVE_UP_AFTER:
             message = f"run {run.pk} did not end within {GIVE_UP_AFTER:g} s"
             raise TimeoutError(message)
-        time.sleep(0.002)
+        time.sleep(0.002)  # between two looks: workers do what is measured
     return time.monotonic() - began
 
 

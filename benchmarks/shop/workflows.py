@@ -91,6 +91,7 @@ class Branches(Workflow):
     class Meta:
         exclusive = None
 
+    # The second that each branch takes is what is measured.
     left = Step("left", lambda ctx: time.sleep(1), depends_on=(), background=True)
     right = Step("right", lambda ctx: time.sleep(1), depends_on=(), background=True)
     both = Step("both", lambda ctx: None, depends_on=[left, right])

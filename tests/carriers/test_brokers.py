@@ -93,7 +93,7 @@ def until(what: Callable[[], bool], seconds: float = 30.0) -> None:
         if time.monotonic() > end:
             rows = [(row.name, row.status, row.wake_at) for row in StepRun.objects.all()[:10]]
             pytest.fail(f"Not within {seconds} seconds: {rows}")
-        time.sleep(0.05)
+        time.sleep(0.05)  # another process works; its rows are looked at, within a limit
 
 
 def enqueue(count: int) -> list[Run]:

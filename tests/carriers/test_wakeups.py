@@ -123,7 +123,7 @@ def test_a_drain_whose_slice_is_over_begins_no_run_and_wakes_the_next(
 ) -> None:
     monkeypatch.setattr(messages, "SLICE", 0.3)
     queued(2)
-    returns.within["begin"] = [lambda: time.sleep(0.4)]
+    returns.within["begin"] = [lambda: time.sleep(0.4)]  # a step that outlasts the slice
 
     assert drained(said) == 1
 

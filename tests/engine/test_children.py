@@ -10,8 +10,7 @@ import pytest
 
 from django.db import transaction
 
-from flowstate import SYSTEM, ChildCancelled, ChildFailed, RunConflict, Workflow, deliver_event
-from flowstate.engine.audit.fsck import find_broken
+from flowstate import SYSTEM, ChildCancelled, ChildFailed, RunConflict, deliver_event
 from flowstate.engine.carry.messages import carry_run
 from flowstate.engine.carry.sweep import sweep
 from flowstate.models import Run, StepRun
@@ -31,6 +30,7 @@ from tests.kiosk.families import (
     Ship,
     WithRow,
 )
+from tests.kiosk.looking import broken, carried, child_of, lines
 from tests.kiosk.models import Entry, Sale
 from tests.kiosk.stall import OnSale
 
@@ -42,27 +42,6 @@ def forget() -> Iterator[None]:
     returns.forget()
     yield
     returns.forget()
-
-
-def lines() -> list[str]:
-    return returns.diary.lines
-
-
-def broken() -> list[str]:
-    return [f"{row.invariant} {row.words}" for row in find_broken(using="default", skew=timedelta(0))]
-
-
-def child_of(run: Run, step: str) -> Run:
-    child = run.step_runs.get(name=step).child
-    assert child is not None
-    return child
-
-
-def carried(workflow: type[Workflow]) -> Run:
-    """Run a workflow, and what it runs, until nothing is due."""
-    run = workflow.run(user=SYSTEM)
-    carry_due()
-    return run.refresh()
 
 
 # --- how it runs ---------------------------------------------------------------------------------------

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from flowstate import SYSTEM, Context, FirstOf, Step, Workflow, WorkflowStep, deliver_event
-from flowstate.engine.audit.fsck import find_broken
 from flowstate.engine.carry.messages import carry_run, carry_step
 from flowstate.models import Run, StepRun
 from flowstate.testing import carry_due
 from tests.kiosk import returns
 from tests.kiosk.families import Above, Parcel, Ship
+from tests.kiosk.looking import broken, child_of, lines
 from tests.kiosk.models import Entry
 from tests.kiosk.returns import called
 from tests.kiosk.workflows import diary_step
@@ -71,20 +70,6 @@ def forget() -> Iterator[None]:
     returns.forget()
     yield
     returns.forget()
-
-
-def lines() -> list[str]:
-    return returns.diary.lines
-
-
-def broken() -> list[str]:
-    return [f"{row.invariant} {row.words}" for row in find_broken(using="default", skew=timedelta(0))]
-
-
-def child_of(run: Run, step: str) -> Run:
-    child = run.step_runs.get(name=step).child
-    assert child is not None
-    return child
 
 
 def carry(run: Run, name: str) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from flowstate import SYSTEM, Workflow, deliver_event
-from flowstate.engine.audit.fsck import find_broken
+from flowstate import SYSTEM, deliver_event
 from flowstate.engine.carry.messages import carry_run
 from flowstate.models import Run
 from flowstate.testing import carry_due
@@ -20,6 +18,7 @@ from tests.kiosk.families import (
     Order,
     OwnUndo,
 )
+from tests.kiosk.looking import broken, carried, child_of, lines
 from tests.kiosk.models import Entry
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -30,27 +29,6 @@ def forget() -> Iterator[None]:
     returns.forget()
     yield
     returns.forget()
-
-
-def lines() -> list[str]:
-    return returns.diary.lines
-
-
-def broken() -> list[str]:
-    return [f"{row.invariant} {row.words}" for row in find_broken(using="default", skew=timedelta(0))]
-
-
-def child_of(run: Run, step: str) -> Run:
-    child = run.step_runs.get(name=step).child
-    assert child is not None
-    return child
-
-
-def carried(workflow: type[Workflow]) -> Run:
-    """Run a workflow, and what it runs, until nothing is due."""
-    run = workflow.run(user=SYSTEM)
-    carry_due()
-    return run.refresh()
 
 
 # --- how it is undone ----------------------------------------------------------------------------------

@@ -13,12 +13,12 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from flowstate import SYSTEM, DelayStep, Workflow, WorkflowNotFindable
-from flowstate.engine.audit.fsck import find_broken
-from flowstate.engine.carry.messages import carry_run, drain
+from flowstate.engine.carry.messages import drain
 from flowstate.engine.carry.sweep import sweep
 from flowstate.models import Run, StepRun, StepStatus
 from flowstate.testing import carry_due, move_clock
 from tests.kiosk import returns, waits
+from tests.kiosk.looking import broken, carry, lines
 from tests.kiosk.models import Sale
 from tests.kiosk.stall import OnSale
 from tests.kiosk.statements import Statements
@@ -47,20 +47,8 @@ def forget() -> Iterator[None]:
     waits.given.clear()
 
 
-def lines() -> list[str]:
-    return returns.diary.lines
-
-
 def gives(value: Any, ctx: Any) -> Any:
     return value
-
-
-def carry(run: Run) -> str:
-    return carry_run(str(run.pk), queue="flowstate")
-
-
-def broken() -> list[str]:
-    return [f"{row.invariant} {row.words}" for row in find_broken(using="default", skew=timedelta(0))]
 
 
 # --- how it begins -----------------------------------------------------------------------------------

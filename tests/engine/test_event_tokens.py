@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,14 +12,13 @@ from flowstate import (
     EventTokenSpent,
     EventTokenUnknown,
 )
-from flowstate.engine.audit.fsck import find_broken
 from flowstate.engine.calls.contexts import run_context_of
-from flowstate.engine.carry.messages import carry_run
 from flowstate.engine.events import deliver_by_token
 from flowstate.engine.loading import load
 from flowstate.engine.tokens import hash_of, make_token
 from flowstate.models import EventWait, Run
 from tests.kiosk import returns, waits
+from tests.kiosk.looking import broken, carry
 from tests.kiosk.waits import DAY, ByLink, Confirmed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,18 +31,6 @@ def forget() -> Iterator[None]:
     yield
     returns.forget()
     waits.given.clear()
-
-
-def lines() -> list[str]:
-    return returns.diary.lines
-
-
-def carry(run: Run) -> str:
-    return carry_run(str(run.pk), queue="flowstate")
-
-
-def broken() -> list[str]:
-    return [f"{row.invariant} {row.words}" for row in find_broken(using="default", skew=timedelta(0))]
 
 
 def confirmed(key: str = "k") -> Run:

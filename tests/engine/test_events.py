@@ -18,13 +18,12 @@ from flowstate import (
     InboxFull,
     deliver_event,
 )
-from flowstate.engine.audit.fsck import find_broken
-from flowstate.engine.carry.messages import carry_run
 from flowstate.engine.carry.sweep import sweep
 from flowstate.engine.events import sweep_inbox
 from flowstate.models import Event, EventWait, Run
 from flowstate.testing import carry_due
 from tests.kiosk import returns, waits
+from tests.kiosk.looking import broken, carry, lines
 from tests.kiosk.waits import DAY, Confirmed, Patiently, Thrice
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,18 +36,6 @@ def forget() -> Iterator[None]:
     yield
     returns.forget()
     waits.given.clear()
-
-
-def lines() -> list[str]:
-    return returns.diary.lines
-
-
-def carry(run: Run) -> str:
-    return carry_run(str(run.pk), queue="flowstate")
-
-
-def broken() -> list[str]:
-    return [f"{row.invariant} {row.words}" for row in find_broken(using="default", skew=timedelta(0))]
 
 
 def confirmed(key: str = "k") -> Run:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,11 +12,10 @@ from flowstate import (
     EventTimeout,
     deliver_event,
 )
-from flowstate.engine.audit.fsck import find_broken
-from flowstate.engine.carry.messages import carry_run
 from flowstate.engine.carry.sweep import sweep
 from flowstate.models import Event, EventWait, Run
 from tests.kiosk import returns, waits
+from tests.kiosk.looking import broken, carry, lines
 from tests.kiosk.waits import DAY, HOUR, AnswerOrTime, Confirmed, Insistent, Patiently, Retold, Thrice
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -30,18 +28,6 @@ def forget() -> Iterator[None]:
     yield
     returns.forget()
     waits.given.clear()
-
-
-def lines() -> list[str]:
-    return returns.diary.lines
-
-
-def carry(run: Run) -> str:
-    return carry_run(str(run.pk), queue="flowstate")
-
-
-def broken() -> list[str]:
-    return [f"{row.invariant} {row.words}" for row in find_broken(using="default", skew=timedelta(0))]
 
 
 def confirmed(key: str = "k") -> Run:

@@ -141,7 +141,7 @@ def test_what_the_function_raises_itself_fails_the_run() -> None:
 
 def test_a_call_of_the_function_that_takes_too_long_fails_the_run(settings: Any) -> None:
     settings.FLOWSTATE = {"STEP_TIMEOUT": 0.2}
-    functions.turns["between"] = lambda _ctx: time.sleep(0.5)
+    functions.turns["between"] = lambda _ctx: time.sleep(0.5)  # what is to be interrupted
     run = careless.run(user=SYSTEM)
 
     assert (run.status, run.failed_step) == ("compensated", "function")

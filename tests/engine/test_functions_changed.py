@@ -85,6 +85,7 @@ def test_a_function_that_hangs_before_a_recorded_name_is_refused_and_undoes_noth
     settings.FLOWSTATE = {"STEP_TIMEOUT": 0.3}
     functions.turns["between"] = lambda _ctx: None
     run = careless.enqueue(user=SYSTEM)
+    # The hang that is to be interrupted.
     returns.within["two"] = [lambda: functions.turns.update(between=lambda _ctx: time.sleep(1))]
     carry(run)
 

@@ -11,6 +11,7 @@ from flowstate.models import Run, StepRun
 from flowstate.testing import carry_due
 from tests.kiosk import returns
 from tests.kiosk.families import OwnUndo, Ship
+from tests.kiosk.looking import carried
 from tests.kiosk.models import Entry
 from tests.kiosk.statements import Statements
 from tests.kiosk.workflows import diary_step
@@ -67,13 +68,6 @@ def forget() -> Iterator[None]:
     returns.forget()
     yield
     returns.forget()
-
-
-def carried(workflow: type[Workflow]) -> Run:
-    """Run a workflow, and what it runs, until nothing is due."""
-    run = workflow.run(user=SYSTEM)
-    carry_due()
-    return run.refresh()
 
 
 def told(run: Run) -> list[tuple[str, str]]:

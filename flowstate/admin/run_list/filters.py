@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +32,12 @@ NOTHING = "-"
 ME, PROGRAM = "me", "program"
 
 
-class _ByChoice(admin.SimpleListFilter):
+class _ByChoice(ABC, admin.SimpleListFilter):
     """One of some choices, and whatever else the address names: a link may lead to more than is listed."""
 
+    @abstractmethod
     def listed(self, request: HttpRequest) -> Choices:
         """Return the choices that everybody is offered."""
-        raise NotImplementedError
 
     def named(self, value: str) -> _StrOrPromise:
         """Return the name of a value that is not listed."""
